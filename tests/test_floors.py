@@ -23,7 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "fixed"),
     ("ir",),
     ("op", "ops", "builder", "interpret"),
-    ("board", "kernel", "kernels"),
+    ("board", "kernel", "kernels", "prepared"),
     ("importers", "exporters", "passes", "autodiff", "plan", "emit"),
     ("pipeline",),
     ("simulate",),

@@ -17,11 +17,13 @@ from tinyfoundry.ir.verify import verify
 from tinyfoundry.kernel import Kernel, choose
 from tinyfoundry.op import call_of, get_op, verify_ops
 from tinyfoundry.passes.absorb_pad import absorb_pad
+from tinyfoundry.passes.dead_channels import dead_channels
 from tinyfoundry.passes.fold_constants import fold_constants
 from tinyfoundry.passes.fuse_activation import fuse_activation
 from tinyfoundry.passes.int8_faces import int8_faces
 from tinyfoundry.plan.planner import PlanOptions, plan
 from tinyfoundry.plan.validate import validate
+from tinyfoundry.prepared import literals_of
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def simplify(graph: Graph, options: Options) -> Graph:
         fold_constants,  # first: what is constant should not look like an activation to the others
         absorb_pad,
         fuse_activation,
+        dead_channels,
     ]
     if not options.float_faces:
         passes.insert(0, int8_faces)
@@ -90,7 +93,7 @@ def choose_kernels(graph: Graph, board: Board) -> dict[str, Kernel]:
             missing.append(f"{node.name} ({node.op} on {call.x})")
             continue
         try:
-            chosen[node.name] = choose(call, op, op.literals(call), board.core.features)
+            chosen[node.name] = choose(call, op, literals_of(graph, node), board.core.features)
         except ModelError:
             missing.append(f"{node.name} ({node.op} on {call.x})")
     if missing:
@@ -118,5 +121,5 @@ def compile_graph(graph: Graph, board: Board, options: Options | None = None) ->
 def plan_graph(graph: Graph, kernels: Mapping[str, Kernel], options: PlanOptions | None = None) -> Planned:
     """Places every activation, and the scratch that the chosen kernels ask for."""
     nodes = [node for node in graph.nodes if node.name in kernels]
-    scratch = {n.name: kernels[n.name].scratch_bytes(get_op(n.op).literals(call_of(graph, n))) for n in nodes}
+    scratch = {n.name: kernels[n.name].scratch_bytes(literals_of(graph, n)) for n in nodes}
     return plan(graph, {name: size for name, size in scratch.items() if size}, options or PlanOptions())

@@ -16,7 +16,8 @@ from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import Array, Graph, Node, Type
 from tinyfoundry.ir.planned import Planned
 from tinyfoundry.kernel import Kernel, common_headers
-from tinyfoundry.op import Literal, call_of, get_op, ports_of
+from tinyfoundry.op import Literal, get_op, ports_of
+from tinyfoundry.prepared import literals_of
 
 _BANNER = "/* Written by tinyfoundry from the network '{name}'. Changes here do not last. */\n"
 
@@ -103,8 +104,8 @@ class _Tables:
 
 def _layer(planned: Planned, layer: Layer, tables: _Tables) -> str:
     node, graph = layer.node, planned.graph
-    op, call = get_op(node.op), call_of(graph, node)
-    literals = op.literals(call)
+    op = get_op(node.op)
+    literals = literals_of(graph, node)
     ports = ports_of(op, len(node.inputs))
     arguments = []
     for parameter in layer.kernel.parameters:

@@ -1,0 +1,55 @@
+/* Eight rows of weights times one vector: the pairs of channels of tinyfoundry_tile.h, four words of weights (eight
+ * channels of two inputs) after each other. */
+#ifndef TINYFOUNDRY_ROWS_H
+#define TINYFOUNDRY_ROWS_H
+
+#include "tinyfoundry_dsp.h"
+
+#if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
+/* Two channels more for the inputs in v. */
+#define TF_ROWS_PAIR(both, low, word)            \
+    "smlad %[" both "], %[" word "], %[v], %[" both "]\n\t"    \
+    "sxtb16 %[" word "], %[" word "]\n\t"           \
+    "smlad %[" low "], %[" word "], %[v], %[" low "]\n\t"
+/* Loads that follow each other cost a cycle less each. */
+#define TF_ROWS_STEP                                                                       \
+    "ldr %[v], [%[x]], #4\n\t"                                                             \
+    "ldr %[w0], [%[w]], #4\n\t"                                                            \
+    "ldr %[w1], [%[w]], #4\n\t" TF_ROWS_PAIR("b0", "l0", "w0") TF_ROWS_PAIR("b1", "l1", "w1") \
+    "ldrd %[w0], %[w1], [%[w]], #8\n\t" TF_ROWS_PAIR("b2", "l2", "w0") TF_ROWS_PAIR("b3", "l3", "w1")
+#endif
+
+/* Adds to sums[4][2], 256 * sum1 + sum0 and sum0 of four pairs of channels, what `pairs` words, a multiple of 4, of inputs add.
+ * Returns the weights behind. */
+static inline const uint32_t *tf_rows_sum(const uint32_t *w, const uint32_t *x, int pairs, int32_t *sums)
+{
+#if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
+    int32_t b0 = sums[0], l0 = sums[1], b1 = sums[2], l1 = sums[3], b2 = sums[4], l2 = sums[5], b3 = sums[6];
+    int32_t l3 = sums[7];
+    uint32_t w0 = (uint32_t)(x + pairs), w1, v;
+    __asm__("push {%[w0]}\n\t" /* where the inputs end */
+            "1:\n\t"
+            TF_ROWS_STEP TF_ROWS_STEP TF_ROWS_STEP TF_ROWS_STEP
+            "ldr %[w0], [sp]\n\t"
+            "cmp %[w0], %[x]\n\t"
+            "bne 1b\n\t"
+            "add sp, #4\n\t"
+            : [b0] "+&r"(b0), [l0] "+&r"(l0), [b1] "+&r"(b1), [l1] "+&r"(l1), [b2] "+&r"(b2), [l2] "+&r"(l2),
+              [b3] "+&r"(b3), [l3] "+&r"(l3), [w0] "+&r"(w0), [w1] "=&r"(w1), [v] "=&r"(v),
+              [w] "+&r"(w), [x] "+&r"(x)
+            :
+            : "cc", "memory");
+    sums[0] = b0, sums[1] = l0, sums[2] = b1, sums[3] = l1, sums[4] = b2, sums[5] = l2, sums[6] = b3, sums[7] = l3;
+    return w;
+#else
+    for (int i = 0; i < pairs; ++i) {
+        for (int c = 0; c < 4; ++c, ++w) {
+            sums[2 * c] = tf_smlad(*w, x[i], sums[2 * c]);
+            sums[2 * c + 1] = tf_smlad(tf_sxtb16(*w), x[i], sums[2 * c + 1]);
+        }
+    }
+    return w;
+#endif
+}
+
+#endif

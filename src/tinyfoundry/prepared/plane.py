@@ -1,0 +1,70 @@
+"""Terms for depthwise 3 x 3 windows over planes (kernels/common/tinyfoundry_plane.h)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyfoundry.ir.graph import Array
+from tinyfoundry.op import Literal
+from tinyfoundry.prepared.register import Use, prepared
+from tinyfoundry.prepared.rescale import folded_bias, rescaling, shifts_fit
+
+_MOST_BYTES = 4096
+"""Scratch that the planes of four channels take, unless a single pair of rows needs more."""
+_LARGEST_SUM = 2**22
+
+
+@prepared
+def plane_line(use: Use) -> Literal:
+    """Bytes of a row of a plane, padding included: a multiple of 4."""
+    stride = use.number("stride_w")
+    # A row of the input may reach past the last window.
+    widest = max(stride * use.number("out_w") + 2, use.number("pad_left") + use.number("in_w"))
+    return -(-widest // 4) * 4
+
+
+@prepared
+def plane_rows(use: Use) -> Literal:
+    """Output rows of a strip: even, and never one row alone in the last strip."""
+    height, line = use.number("out_h"), use.number("plane_line")
+    most = max(2, (_MOST_BYTES // (4 * line) - 2) // use.number("stride_h")) // 2 * 2
+    whole = height + height % 2
+    fitting = [rows for rows in range(2, min(most, whole) + 1, 2) if height % rows != 1]
+    return max(fitting, default=2)
+
+
+@prepared
+def plane_terms(use: Use) -> Literal:
+    """int32 [channels, 8], see the header."""
+    weights = 2 * _weights(use)
+    first, middle, last = weights[:, :, 0], weights[:, :, 1], weights[:, :, 2]
+    rounding, multiplier, right = rescaling(use)
+    words = [
+        *(_halves(first[:, row], last[:, row]) for row in range(3)),
+        _halves(middle[:, 0], middle[:, 1]),
+        _halves(right, middle[:, 2]),
+        2 * folded_bias(use, _weights(use).sum(axis=(1, 2))),
+        rounding,
+        multiplier,
+    ]
+    return np.stack([word.astype(np.int64) for word in words], axis=1).astype(np.uint32).view(np.int32)
+
+
+@prepared
+def plane_exact(use: Use) -> Literal:
+    """1 where planes give every byte of the reference, else 0."""
+    weights = _weights(use)
+    bias = folded_bias(use, weights.sum(axis=(1, 2)))
+    largest = np.abs(bias) + 128 * np.abs(weights).sum(axis=(1, 2))
+    odd_strip = use.number("out_h") % use.number("plane_rows") == 1
+    return int(largest.max() < _LARGEST_SUM and shifts_fit(use) and not odd_strip)
+
+
+def _weights(use: Use) -> Array:
+    """[channels, 3, 3], int64."""
+    return use.constants["w"][0].transpose(2, 0, 1).astype(np.int64)
+
+
+def _halves(low: Array, high: Array) -> Array:
+    words: Array = (low & 0xFFFF) | ((high & 0xFFFF) << 16)
+    return words
