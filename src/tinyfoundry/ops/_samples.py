@@ -50,6 +50,8 @@ def window_cases(rng: np.random.Generator) -> Iterator[WindowCase]:
     yield "batch_of_2", (2, 4, 5, 3), 2, (3, 2), same((4, 5), (3, 2), (1, 2))
     yield "causal", (1, 1, 12, 4), 3, (1, 3), Window(pad_w=(2, 0))
     yield "kernel_wider_than_input", (1, 3, 3, 2), 2, (7, 7), same((3, 3), (7, 7), (1, 1))
+    yield "planes", (1, 9, 7, 8), 5, (3, 3), same((9, 7), (3, 3), (1, 1))
+    yield "planes_stride_2", (1, 9, 10, 8), 5, (3, 3), same((9, 10), (3, 3), (2, 2))
     for i in range(6):
         size = int(rng.integers(2, 11)), int(rng.integers(2, 11))
         kernel = int(rng.integers(1, min(6, size[0] + 1))), int(rng.integers(1, min(6, size[1] + 1)))

@@ -99,7 +99,7 @@ def _known_output(graph: Graph, node: Node, known: Mapping[str, _Known]) -> _Kno
     if node.op in _MIXING:
         mask, offset = _folding(graph, node, known)
         w = _weights(graph, node)
-        constant = ~w[:, :, ~mask].any(axis=(1, 2))
+        constant = np.asarray(~w[:, :, ~mask].any(axis=(1, 2)))
         return _stored(call, constant, graph.constants[node.inputs[2]] + w.sum(axis=1) @ offset)
     if node.op == "depthwise_conv2d":
         mask, offset = _folding(graph, node, known)

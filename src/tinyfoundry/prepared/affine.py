@@ -22,6 +22,7 @@ import numpy as np
 
 from tinyfoundry.ir.graph import Array
 from tinyfoundry.op import Call, Literal, get_op
+from tinyfoundry.ops._activation import quantized_limits
 from tinyfoundry.prepared.register import Use, prepared
 
 _BYTES = np.arange(-128, 128, dtype=np.int64)
@@ -85,8 +86,9 @@ def _search(op: str, attrs: Any, types: tuple[Any, ...]) -> _Affine | None:
     (target,) = get_op(op).reference(call, [left.astype(np.int8), right.astype(np.int8)])
     sign = -1 if op == "sub" else 1
     gains = x1.scale / y.scale, sign * x2.scale / y.scale
+    limits = quantized_limits(attrs.activation, y)
     for a, b, shift in _factors(gains):
-        c = _offset(a, b, shift, target.astype(np.int64))
+        c = _offset(a, b, shift, target.astype(np.int64), limits)
         if c is not None:
             return _Affine(a, b, c, shift)
     return None
@@ -103,11 +105,13 @@ def _factors(gains: tuple[float, float]) -> Iterator[tuple[int, int, int]]:
         yield from ((a + i, b + j, s) for i, j in product(range(-2, 3), repeat=2) if i or j)
 
 
-def _offset(a: int, b: int, shift: int, target: Array) -> int | None:
-    """A C with which A, B and S hit every target; None where there is none."""
+def _offset(a: int, b: int, shift: int, target: Array, limits: tuple[int, int]) -> int | None:
+    """A C with which A, B and S hit every target, what is beyond the limits being clamped; None where there is
+    none.
+    """
     sums = (a * _BYTES >> 8)[:, None] + (b * _BYTES >> 8)[None, :]
-    low = np.where(target > target.min(), (target << shift) - sums, -_LARGEST_SUM).max()
-    high = np.where(target < target.max(), ((target + 1) << shift) - 1 - sums, _LARGEST_SUM).min()
+    low = np.where(target > limits[0], (target << shift) - sums, -_LARGEST_SUM).max()
+    high = np.where(target < limits[1], ((target + 1) << shift) - 1 - sums, _LARGEST_SUM).min()
     c = int(max(low, min(high, (int(low) + int(high)) // 2)))
     if not low <= c <= high or np.abs(sums).max() + abs(c) > _LARGEST_SUM:
         return None

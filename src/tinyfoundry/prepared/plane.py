@@ -38,7 +38,7 @@ def plane_terms(use: Use) -> Literal:
     """int32 [channels, 8], see the header."""
     weights = 2 * _weights(use)
     first, middle, last = weights[:, :, 0], weights[:, :, 1], weights[:, :, 2]
-    rounding, multiplier, right = rescaling(use)
+    rounding, multiplier, right = rescaling(use, _largest(use))
     words = [
         *(_halves(first[:, row], last[:, row]) for row in range(3)),
         _halves(middle[:, 0], middle[:, 1]),
@@ -53,16 +53,23 @@ def plane_terms(use: Use) -> Literal:
 @prepared
 def plane_exact(use: Use) -> Literal:
     """1 where planes give every byte of the reference, else 0."""
+    largest = _largest(use)
+    odd_strip = use.number("out_h") % use.number("plane_rows") == 1
+    return int(largest.max() < _LARGEST_SUM and shifts_fit(use, largest) and not odd_strip)
+
+
+def _largest(use: Use) -> Array:
+    """What the sums of each channel stay within."""
     weights = _weights(use)
     bias = folded_bias(use, weights.sum(axis=(1, 2)))
-    largest = np.abs(bias) + 128 * np.abs(weights).sum(axis=(1, 2))
-    odd_strip = use.number("out_h") % use.number("plane_rows") == 1
-    return int(largest.max() < _LARGEST_SUM and shifts_fit(use) and not odd_strip)
+    bound: Array = np.abs(bias) + 128 * np.abs(weights).sum(axis=(1, 2))
+    return bound
 
 
 def _weights(use: Use) -> Array:
     """[channels, 3, 3], int64."""
-    return use.constants["w"][0].transpose(2, 0, 1).astype(np.int64)
+    weights: Array = use.constants["w"][0].transpose(2, 0, 1).astype(np.int64)
+    return weights
 
 
 def _halves(low: Array, high: Array) -> Array:

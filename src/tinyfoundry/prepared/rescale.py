@@ -12,8 +12,6 @@ from tinyfoundry.ir.graph import Array
 from tinyfoundry.prepared.register import Use
 
 _LARGEST_SHIFT = 23
-# Behind a shift this large nothing is left of a sum of 23 bits but the zero point.
-_ALL_GONE = 25
 
 
 def folded_bias(use: Use, sums: Array) -> Array:
@@ -22,19 +20,29 @@ def folded_bias(use: Use, sums: Array) -> Array:
     return folded
 
 
-def rescaling(use: Use) -> tuple[Array, Array, Array]:
-    """Rounding term, multiplier and right shift of every channel, int64."""
+def rescaling(use: Use, largest: Array) -> tuple[Array, Array, Array]:
+    """Rounding term, multiplier and right shift of every channel, int64.
+
+    largest: no sum of the channel is larger in magnitude. Where the shift leaves nothing of it, the zero
+    point is all there is.
+    """
     multiplier, right = _table(use)
-    gone = right >= _ALL_GONE
+    gone = _gone(right, largest)
     multiplier, right = np.where(gone, 0, multiplier), np.where(gone, 1, right)
     rounding: Array = (1 << (right - 1)) + (use.number("y_zero_point") << right)
     return rounding, multiplier, right
 
 
-def shifts_fit(use: Use) -> bool:
-    """Whether every channel's shift is one that ``rescaling`` is exact for, with sums below 23 bits."""
+def shifts_fit(use: Use, largest: Array) -> bool:
+    """Whether every channel's shift is one that ``rescaling`` is exact for."""
     right = _table(use)[1]
-    return bool((((right >= 1) & (right <= _LARGEST_SHIFT)) | (right >= _ALL_GONE)).all())
+    return bool((((right >= 1) & (right <= _LARGEST_SHIFT)) | _gone(right, largest)).all())
+
+
+def _gone(right: Array, largest: Array) -> Array:
+    """Where the sum, multiplied by less than 1, stays below half a step of the result."""
+    gone: Array = (right >= 1) & (largest < 1 << np.maximum(right - 1, 0))
+    return gone
 
 
 def _table(use: Use) -> tuple[Array, Array]:

@@ -44,7 +44,7 @@ def tile_terms(use: Use) -> Literal:
     The biases hold what the input's zero point adds to a sum; the rounding term is half a step of the result
     and the output's zero point, both before the shift.
     """
-    bias, terms = _bias(use), np.stack(rescaling(use), axis=1)
+    bias, terms = _bias(use), np.stack(rescaling(use, _largest(use)), axis=1)
     if len(bias) % 2:
         bias, terms = np.append(bias, 0), np.vstack([terms, terms[:1]])
     both = bias[0::2] + 256 * bias[1::2]
@@ -79,9 +79,8 @@ def rows_terms(use: Use) -> Literal:
 @prepared
 def tile_exact(use: Use) -> Literal:
     """1 where tiles give every byte of the reference, else 0."""
-    weights = _rows(use)
-    largest = np.abs(_bias(use)) + 128 * np.abs(weights).sum(axis=1)
-    return int(largest.max() < _LARGEST_SUM and weights.min() > -128 and shifts_fit(use))
+    largest = _largest(use)
+    return int(largest.max() < _LARGEST_SUM and _rows(use).min() > -128 and shifts_fit(use, largest))
 
 
 def _rows(use: Use) -> Array:
@@ -92,6 +91,12 @@ def _rows(use: Use) -> Array:
 
 def _bias(use: Use) -> Array:
     return folded_bias(use, _rows(use).sum(axis=1))
+
+
+def _largest(use: Use) -> Array:
+    """What the sums of each channel stay within."""
+    bound: Array = np.abs(_bias(use)) + 128 * np.abs(_rows(use)).sum(axis=1)
+    return bound
 
 
 def _order(use: Use) -> Array:
