@@ -87,9 +87,10 @@ def depthwise(net: Network) -> None:
     channels = 4 * int(rng.integers(1, 4))
     if rng.random() < 0.2:  # several strips of planes, rows of outputs farther apart than 4096 bytes
         size, channels = (int(rng.integers(4, 8)), int(rng.integers(190, 220))), 24
-    weights = net.weights((1, 3, 3, channels), 3)
-    attrs = DepthwiseConv2D(window(rng, size, (3, 3), 2), net.activation())
-    net.add("depthwise_conv2d", (net.input(1, *size, channels), *weights), attrs, 9)
+    kernel = int(rng.choice([3, 5, 7]))
+    weights = net.weights((1, kernel, kernel, channels), 3)
+    attrs = DepthwiseConv2D(window(rng, size, (kernel, kernel), 2), net.activation())
+    net.add("depthwise_conv2d", (net.input(1, *size, channels), *weights), attrs, kernel**2)
 
 
 def dense(net: Network) -> None:

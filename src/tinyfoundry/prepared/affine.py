@@ -106,9 +106,7 @@ def _factors(gains: tuple[float, float]) -> Iterator[tuple[int, int, int]]:
 
 
 def _offset(a: int, b: int, shift: int, target: Array, limits: tuple[int, int]) -> int | None:
-    """A C with which A, B and S hit every target, what is beyond the limits being clamped; None where there is
-    none.
-    """
+    """A C with which A, B and S hit every target, clamped to the limits; None where there is none."""
     sums = (a * _BYTES >> 8)[:, None] + (b * _BYTES >> 8)[None, :]
     low = np.where(target > limits[0], (target << shift) - sums, -_LARGEST_SUM).max()
     high = np.where(target < limits[1], ((target + 1) << shift) - 1 - sums, _LARGEST_SUM).min()

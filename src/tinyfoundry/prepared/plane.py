@@ -1,4 +1,4 @@
-"""Terms for depthwise 3 x 3 windows over planes (kernels/common/tinyfoundry_plane.h)."""
+"""Terms for depthwise windows over planes (kernels/common/tinyfoundry_plane.h and tinyfoundry_line.h)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ _LARGEST_SUM = 2**22
 @prepared
 def plane_line(use: Use) -> Literal:
     """Bytes of a row of a plane, padding included: a multiple of 4."""
-    stride = use.number("stride_w")
+    stride, kernel = use.number("stride_w"), use.number("kernel_w")
     # A row of the input may reach past the last window.
-    widest = max(stride * use.number("out_w") + 2, use.number("pad_left") + use.number("in_w"))
+    widest = max(stride * use.number("out_w") + kernel - 1, use.number("pad_left") + use.number("in_w"))
     return -(-widest // 4) * 4
 
 
 @prepared
 def plane_rows(use: Use) -> Literal:
-    """Output rows of a strip: even, and never one row alone in the last strip."""
-    height, line = use.number("out_h"), use.number("plane_line")
-    most = max(2, (_MOST_BYTES // (4 * line) - 2) // use.number("stride_h")) // 2 * 2
+    """Output rows of a strip: even, and for windows of 3, done in pairs of rows, no single row is left."""
+    height, line, kernel = use.number("out_h"), use.number("plane_line"), use.number("kernel_h")
+    stride = use.number("stride_h")
+    most = max(2, (_MOST_BYTES // (4 * line) - kernel + stride) // stride) // 2 * 2
     whole = height + height % 2
     fitting = [rows for rows in range(2, min(most, whole) + 1, 2) if height % rows != 1]
     return max(fitting, default=2)
@@ -51,11 +52,29 @@ def plane_terms(use: Use) -> Literal:
 
 
 @prepared
+def line_terms(use: Use) -> Literal:
+    """int32 [channels, 4 + rows * words]: see the header."""
+    weights = 2 * _weights(use)
+    size = weights.shape[2]
+    pairs = [(0, 2), (1, 3), (4, 4)] if size == 5 else [(0, 2), (1, 3), (4, 6), (5, 5)]
+    words = [
+        _halves(weights[:, row, low], weights[:, row, high] * (high != low))
+        for row in range(size)
+        for low, high in pairs
+    ]
+    bias = 2 * folded_bias(use, _weights(use).sum(axis=(1, 2)))
+    table = np.stack(
+        [word.astype(np.int64) for word in (bias, *words, *rescaling(use, _largest(use)))], axis=1
+    )
+    return table.astype(np.uint32).view(np.int32)
+
+
+@prepared
 def plane_exact(use: Use) -> Literal:
     """1 where planes give every byte of the reference, else 0."""
     largest = _largest(use)
-    odd_strip = use.number("out_h") % use.number("plane_rows") == 1
-    return int(largest.max() < _LARGEST_SUM and shifts_fit(use, largest) and not odd_strip)
+    alone = use.number("kernel_h") == 3 and use.number("out_h") % use.number("plane_rows") == 1
+    return int(largest.max() < _LARGEST_SUM and shifts_fit(use, largest) and not alone)
 
 
 def _largest(use: Use) -> Array:
@@ -67,7 +86,7 @@ def _largest(use: Use) -> Array:
 
 
 def _weights(use: Use) -> Array:
-    """[channels, 3, 3], int64."""
+    """[channels, rows, columns], int64."""
     weights: Array = use.constants["w"][0].transpose(2, 0, 1).astype(np.int64)
     return weights
 

@@ -77,6 +77,13 @@ static inline int32_t tf_smlawt(int32_t a, uint32_t b, int32_t acc)
 }
 #endif
 
+/* Functions that must see their arguments as literals: assembly takes them as immediates. */
+#if defined(__GNUC__)
+#define TF_INLINE static inline __attribute__((always_inline))
+#else
+#define TF_INLINE static inline
+#endif
+
 /* Before a loop whose body is large: one copy of it is enough. */
 #if defined(__clang__)
 #define TF_NO_UNROLL _Pragma("clang loop unroll(disable)")

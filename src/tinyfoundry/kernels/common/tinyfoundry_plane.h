@@ -131,7 +131,7 @@
 
 /* 2 * pairs rows of `width` >= 2 outputs of one channel; stride 1 or 2. A row of the plane is `line` bytes long, a
  * multiple of 4. An odd last column is computed with the one before it once more. Pixels lie out_c bytes apart. */
-static inline void tf_plane_3x3(const int8_t *plane, const int32_t *terms, int8_t *y, int pairs, int stride, int line,
+TF_INLINE void tf_plane_3x3(const int8_t *plane, const int32_t *terms, int8_t *y, int pairs, int stride, int line,
                                 int width, int out_c, int plain, int y_min, int y_max)
 {
 #if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
@@ -162,7 +162,7 @@ static inline void tf_plane_3x3(const int8_t *plane, const int32_t *terms, int8_
 }
 
 /* Four channels of `count` pixels that lie in_c bytes apart, each to its own plane. */
-static inline void tf_plane_split(const int8_t *x, int in_c, int count, int8_t *to, int plane)
+TF_INLINE void tf_plane_split(const int8_t *x, int in_c, int count, int8_t *to, int plane)
 {
     int i = 0;
     for (; i + 4 <= count; i += 4, x += 4 * in_c) {
@@ -180,6 +180,39 @@ static inline void tf_plane_split(const int8_t *x, int in_c, int count, int8_t *
     for (; i < count; ++i, x += in_c) {
         for (int c = 0; c < 4; ++c) {
             to[c * plane + i] = x[c];
+        }
+    }
+}
+
+/* `count` bytes of padding, a multiple of 4. */
+TF_INLINE void tf_plane_pad(int8_t *to, int count, int x_zero_point)
+{
+    for (int i = 0; i < count; i += 4) {
+        tf_store4(to + i, (uint32_t)(uint8_t)x_zero_point * 0x01010101U);
+    }
+}
+
+/* Fills the planes[4][rows][line] of four channels for a strip of windows whose first row is image row `top`. The first
+ * `again` rows are the last ones of the strip above, unless there is none. Padding beside the rows is there already. */
+TF_INLINE void tf_plane_fill(const int8_t *image, int8_t *planes, int rows, int again, int whole, int top, int in_h,
+                                 int in_w, int in_c, int pad_left, int line, int x_zero_point)
+{
+    const int plane = whole * line;
+    for (int p = 0; p < 4; ++p) {
+        int8_t *const to = planes + p * plane;
+        for (int i = 0; i < again * line; i += 4) {
+            tf_store4(to + i, tf_load4(to + plane - again * line + i));
+        }
+    }
+    for (int r = again; r < rows; ++r) {
+        int8_t *const to = planes + r * line;
+        const int iy = top + r;
+        if (iy >= 0 && iy < in_h) {
+            tf_plane_split(image + iy * in_w * in_c, in_c, in_w, to + pad_left, plane);
+            continue;
+        }
+        for (int p = 0; p < 4; ++p) {
+            tf_plane_pad(to + p * plane, line, x_zero_point);
         }
     }
 }

@@ -21,7 +21,7 @@
 
 /* Adds to sums[4][2], 256 * sum1 + sum0 and sum0 of four pairs of channels, what `pairs` words, a multiple of 4, of inputs add.
  * Returns the weights behind. */
-static inline const uint32_t *tf_rows_sum(const uint32_t *w, const uint32_t *x, int pairs, int32_t *sums)
+TF_INLINE const uint32_t *tf_rows_sum(const uint32_t *w, const uint32_t *x, int pairs, int32_t *sums)
 {
 #if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
     int32_t b0 = sums[0], l0 = sums[1], b1 = sums[2], l1 = sums[3], b2 = sums[4], l2 = sums[5], b3 = sums[6];

@@ -10,7 +10,7 @@
 
 /* `count` bytes of one pixel, widened; `apart` words lie between neighbours. Returns where the next go.
  * Inputs 4i, 4i + 2 and 4i + 1, 4i + 3 share words; of a rest of 3 the first and third do, of 2 both. */
-static inline uint32_t *tf_tile_widen(const int8_t *from, int count, uint32_t *to, int apart)
+TF_INLINE uint32_t *tf_tile_widen(const int8_t *from, int count, uint32_t *to, int apart)
 {
     int i = 0;
     for (; i + 4 <= count; i += 4, to += 2 * apart) {
@@ -36,7 +36,7 @@ static inline uint32_t *tf_tile_widen(const int8_t *from, int count, uint32_t *t
 
 /* A sum brought to the output: terms are {rounding and zero point, multiplier, right shift}.
  * plain: the sign of the sum need not be looked at, because all that rounds otherwise is clamped. */
-static inline int8_t tf_tile_out(int32_t doubled, const int32_t *terms, int plain, int y_min, int y_max)
+TF_INLINE int8_t tf_tile_out(int32_t doubled, const int32_t *terms, int plain, int y_min, int y_max)
 {
     int32_t t = tf_smmlar(doubled, terms[1], terms[0]);
     if (!plain) {
@@ -101,7 +101,7 @@ static inline int8_t tf_tile_out(int32_t doubled, const int32_t *terms, int plai
 
 /* Outputs y[4][out_c] of four pixels whose inputs are widened in x. `channels` of them are computed, an even number
  * or, with single, the low one of one pair. */
-static inline void tf_tile_channels(const uint32_t *w, const uint32_t *x, const int32_t *terms, int8_t *y, int pairs,
+TF_INLINE void tf_tile_channels(const uint32_t *w, const uint32_t *x, const int32_t *terms, int8_t *y, int pairs,
                                     int channels, int out_c, int single, int plain, int y_min, int y_max)
 {
 #if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
