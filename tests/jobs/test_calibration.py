@@ -200,3 +200,13 @@ def test_the_importer_follows_content_before_name(tmp_path: Path) -> None:
         load_model(tmp_path / "net.h5")
     with pytest.raises(ModelError, match="No such file"):
         load_model(tmp_path / "absent.onnx")
+
+
+def test_an_output_in_the_calibration_data_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(
+        OptionError, match=r"is in the data folder '.*data', where .*; give a folder elsewhere"
+    ):
+        api.compile(
+            tmp_path / "m.onnx", board=BOARD, output=tmp_path / "data/out", calibration=tmp_path / "data"
+        )

@@ -47,7 +47,7 @@ def compile_model(
     if seed < 0:
         raise OptionError(f"--seed {seed}: wanted 0 or more")
     target = load_board(board)
-    check_target(Path(output))
+    check_target(Path(output), calibration)
     progress("import", 0, 1)
     graph = model if isinstance(model, Graph) else load_model(model)
     progress("import", 1, 1, f"{len(graph.nodes)} ops")
