@@ -277,3 +277,9 @@ def test_an_open_batch_size_becomes_one(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(_flatbuffer, "_table", signed)
     graph = relu((5, 3))
     assert [graph.types[name].shape for name in (*graph.inputs, *graph.outputs)] == [(1, 3), (1, 3)]
+
+
+def test_a_reshape_to_a_scalar_has_a_shape_of_no_numbers() -> None:
+    inputs = [int8("x", (1, 1)), constant("shape", np.zeros(0, np.int32))]
+    graph = check(file_of("RESHAPE", 1, "ReshapeOptions", inputs, int8("y", ())))
+    assert graph.types[graph.outputs[0]].shape == ()

@@ -54,6 +54,11 @@ def export(graph: Graph) -> bytes:
     return to_bytes(Model(graph.name, tensors, operators, graph.inputs, graph.outputs))
 
 
+def expressible() -> frozenset[str]:
+    """Names of the ops that can be written."""
+    return frozenset(_ROWS)
+
+
 @_row("conv2d")
 def _conv2d(draft: Draft, node: Node) -> None:
     kernel = _size(draft, node.inputs[1])

@@ -318,14 +318,22 @@ def _broadcast_to(draft: Draft, op: Operator, _option: Option) -> str:
 
 
 @row("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighborOptions")
+def _resize_nearest(draft: Draft, op: Operator, option: Option) -> str:
+    return _resized(draft, op, option, "resize_nearest")
+
+
 @row("RESIZE_BILINEAR", "ResizeBilinearOptions")
-def _resize(draft: Draft, op: Operator, option: Option) -> str:
+def _resize_bilinear(draft: Draft, op: Operator, option: Option) -> str:
+    return _resized(draft, op, option, "resize_bilinear")
+
+
+def _resized(draft: Draft, op: Operator, option: Option, name: str) -> str:
     (x,) = draft.operands(op, 1, settings=1)
     size = draft.ints(op, 1)
     if len(size) != 2 or min(size) < 1:
         fail(op, f"resizes to {size}, wanted height and width; the file is damaged")
     attrs = Resize((size[0], size[1]), bool(option("AlignCorners")), bool(option("HalfPixelCenters")))
-    return draft.apply(op, op.code.lower().removesuffix("_neighbor"), (x,), attrs)
+    return draft.apply(op, name, (x,), attrs)
 
 
 def _axis(draft: Draft, op: Operator, x: str, position: int, extra: int = 0) -> int:
