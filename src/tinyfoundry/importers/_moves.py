@@ -22,6 +22,7 @@ from tinyfoundry.ops.indexing import Broadcast, Gather, StridedSlice
 from tinyfoundry.ops.reduce import Mean, ReduceMax, Sum
 from tinyfoundry.ops.resize import Resize
 from tinyfoundry.ops.shape import Concatenation, Pad, Reshape, Transpose
+from tinyfoundry.ops.take import Take
 
 _REDUCTIONS: dict[str, type[Mean | Sum | ReduceMax]] = {"mean": Mean, "sum": Sum, "reduce_max": ReduceMax}
 
@@ -269,6 +270,8 @@ def _gather(draft: Draft, op: Operator, option: Option) -> str:
         fail(op, f"has {option('BatchDims')} batch dimensions, wanted 0: gather without them")
     found = draft.type(x)
     axis = _counted(op, option("Axis"), len(found.shape))
+    if not draft.is_constant(op, 1):
+        return draft.apply(op, "take", (x, draft.operand(op, 1)), Take(axis))
     indices = draft.ints(op, 1, MAX_ITEMS)
     shape = (*found.shape[:axis], *draft.shape_of(op, 1), *found.shape[axis + 1 :])
     run = _even(found.shape, axis, indices)
@@ -279,6 +282,12 @@ def _gather(draft: Draft, op: Operator, option: Option) -> str:
         return draft.apply(op, "gather", (x,), attrs)
     picked = draft.between(op, "flat", "gather", (x,), attrs, found.quant)
     return draft.apply(op, "reshape", (picked,), Reshape(shape))
+
+
+@row("EMBEDDING_LOOKUP", "")
+def _embedding_lookup(draft: Draft, op: Operator, _option: Option) -> str:
+    indices, x = draft.operands(op, 2)
+    return draft.apply(op, "take", (x, indices), Take(0))
 
 
 def _even(shape: Shape, axis: int, indices: tuple[int, ...]) -> StridedSlice | None:

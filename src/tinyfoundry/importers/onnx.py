@@ -22,6 +22,8 @@ from tinyfoundry.importers._onnx_draft import Draft
 from tinyfoundry.importers._onnx_file import (
     FLOAT,
     INT8,
+    INT32,
+    INT64,
     MAX_FILE_BYTES,
     Face,
     Model,
@@ -40,7 +42,7 @@ from tinyfoundry.ir.rewrite import rebuild
 
 _MOST_FINDINGS = 12
 _SURPRISES = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-_DTYPES = {FLOAT: DType.FLOAT32, INT8: DType.INT8}
+_DTYPES = {FLOAT: DType.FLOAT32, INT8: DType.INT8, INT32: DType.INT32, INT64: DType.INT64}
 _OF_IMAGES = frozenset(
     {"AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "GlobalAveragePool", "MaxPool"}
 )

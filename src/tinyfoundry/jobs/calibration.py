@@ -67,11 +67,12 @@ def to_int8(
 
 
 def calibration_inputs(calibration: str | Path, graph: Graph, seed: int) -> list[Array]:
-    """For each input of ``graph`` a float32 array [n, *shape] of samples, n at most ``SAMPLES``; see
-    ``model_inputs``.
+    """For each input of ``graph`` an array [n, *shape] of samples of its element type, n at most
+    ``SAMPLES``; see ``model_inputs``.
     """
     given = model_inputs(calibration, graph, seed, SAMPLES, "--calibration")
-    return [array.astype(np.float32) for array in given]
+    dtypes = [graph.types[name].dtype.value for name in graph.inputs]
+    return [array.astype(dtype) for array, dtype in zip(given, dtypes, strict=True)]
 
 
 def model_inputs(source: str | Path, graph: Graph, seed: int, most: int, option: str) -> list[Array]:
