@@ -1,4 +1,4 @@
-"""Networks that read words: int32 inputs, embeddings, and what becomes of indices that there is no word for."""
+"""Networks that read words: whole numbers as inputs, embeddings, and indices that there is no word for."""
 
 from __future__ import annotations
 

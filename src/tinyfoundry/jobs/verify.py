@@ -16,6 +16,7 @@ from tinyfoundry.errors import InputError, ModelError, OptionError
 from tinyfoundry.importers.tflite import tensor_numbers
 from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import Array, DType, Graph
+from tinyfoundry.jobs.assemble import write_report
 from tinyfoundry.jobs.calibration import to_int8
 from tinyfoundry.jobs.importing import load_model
 from tinyfoundry.jobs.litert import FileJudge, litert_version
@@ -25,6 +26,7 @@ from tinyfoundry.jobs.probes import Sets, probes
 from tinyfoundry.jobs.progress import Progress
 from tinyfoundry.jobs.record import faces
 from tinyfoundry.jobs.trace import first_differing_layer, on_board, on_host, value_after
+from tinyfoundry.jobs.workspace import adopt, replace_file
 from tinyfoundry.passes.int8_faces import int8_faces
 from tinyfoundry.pipeline import Build, Options, compile_graph
 from tinyfoundry.simulate.firmware import build_sources
@@ -95,9 +97,15 @@ def verify_build(
             "ai-edge-litert": litert_version(),
         },
     }  # fmt: skip
-    target = pair.folder / CERTIFICATE
-    target.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    _keep(record, pair.loaded)
     return Verification(bool(record["exact"]), record)
+
+
+def _keep(certificate: Mapping[str, Any], loaded: Loaded) -> None:
+    """Puts the certificate into the build, and into its report."""
+    replace_file(loaded.folder / CERTIFICATE, json.dumps(certificate, indent=1, allow_nan=False) + "\n")
+    adopt(loaded.folder, CERTIFICATE)
+    write_report({**loaded.report, "certificate": CERTIFICATE}, loaded.folder, certificate)
 
 
 def _pair(path: Path, loaded: Loaded, progress: Progress) -> _Pair:
