@@ -99,6 +99,13 @@ def test_indices_beyond_the_table_take_the_nearest_word(built: tuple[Path, Path]
     np.testing.assert_array_equal(found, interpret(classifier(), [meant])[0])
 
 
+def test_a_package_tells_what_its_input_takes(built: tuple[Path, Path], tmp_path: Path) -> None:
+    package = tinyfoundry.export(built[1], "cmake", tmp_path / "package")
+    program = (package / "examples/inference/inference.c").read_text()
+    assert "/* Here your own values go, of type int32_t. */" in program
+    assert "sensor" not in program
+
+
 def test_what_is_no_index_is_refused(built: tuple[Path, Path]) -> None:
     loaded = tinyfoundry.load(built[1])
     wanted = "input 'words': wanted whole numbers that int32 can hold, as indices are"
@@ -173,6 +180,7 @@ def test_an_onnx_text_classifier(dtype: int, tmp_path: Path) -> None:
     words = sentences(3)[0].astype(graph.types["words"].dtype.value)
     words[0, :3] = (-1, -WORDS, -2)
     (want,) = judge(model)([words])
+    word = "int64_t word;" if dtype == TensorProto.INT64 else "int32_t word;"
     np.testing.assert_allclose(interpret(graph, [words])[0], want, rtol=1e-5, atol=1e-5)
     (tmp_path / "m.onnx").write_bytes(model)
     np.save(tmp_path / "words.npy", sentences(30))
@@ -181,6 +189,7 @@ def test_an_onnx_text_classifier(dtype: int, tmp_path: Path) -> None:
         calibration=tmp_path / "words.npy",
     )  # fmt: skip
     assert built.report["inputs"][0]["dtype"] == graph.types["words"].dtype
+    assert word in (built.folder / "src/m.c").read_text()  # the arena lies as its largest elements must
     np.testing.assert_allclose(tinyfoundry.simulate(built.folder, words), want, atol=0.1)
 
 
