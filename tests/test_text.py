@@ -83,6 +83,13 @@ def test_litert_agrees_on_real_and_made_up_words(built: tuple[Path, Path]) -> No
     )
 
 
+def test_the_quantised_network_lies_beside_the_c(built: tuple[Path, Path]) -> None:
+    """As .tflite, which LiteRT runs whole."""
+    found = tinyfoundry.verify(built[1] / "text.tflite", built[1], samples=20)
+    assert found.exact
+    assert found.certificate["notes"] == []
+
+
 def test_its_answers_are_near_the_float_models(built: tuple[Path, Path]) -> None:
     for words in sentences(5):
         (want,) = litert_run(export(classifier()), [words])

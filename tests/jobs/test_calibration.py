@@ -52,6 +52,18 @@ def test_a_float_onnx_model_on_the_simulated_board(name: str, tmp_path: Path) ->
     assert worst < 0.2
 
 
+@pytest.mark.parametrize("name", ["resnet", "autoencoder"])
+def test_the_quantised_network_as_tflite_is_the_build(name: str, tmp_path: Path) -> None:
+    """LiteRT runs the file whole and gives the board's bytes; what it compiles to is the build's own C."""
+    model, data = tmp_path / f"{name}.onnx", tmp_path / "x.npy"
+    model.write_bytes(NETS[name]())
+    np.save(data, inputs(name, 10, 1))
+    api.compile(model, board=BOARD, output=tmp_path / "out", samples=1, calibration=data)
+    found = api.verify(tmp_path / "out" / f"{name}.tflite", tmp_path / "out", samples=10)
+    assert found.exact
+    assert (found.certificate["notes"], found.certificate["build"]["changed"]) == ([], [])
+
+
 @pytest.mark.parametrize("name", ["mobilenet", "autoencoder"])
 def test_an_int8_onnx_model_on_the_simulated_board(name: str, tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"

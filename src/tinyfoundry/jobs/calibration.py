@@ -37,8 +37,7 @@ def to_int8(
         ModelError: a float model without calibration data, or one that cannot be quantised. OptionError:
         calibration data for an int8 model. DataError: data that cannot be read or do not suit the model.
     """
-    dtypes = {graph.types[name].dtype for name in graph.activations()}
-    if DType.INT8 in dtypes or DType.FLOAT32 not in dtypes:
+    if is_quantised(graph):
         if calibration is not None:
             raise OptionError(
                 f"--calibration: model '{graph.name}' is quantised already; leave the option out"
@@ -64,6 +63,12 @@ def to_int8(
         return quantise(graph, calibrate(graph, np.arange(len(sets[0])), run), float_faces=float_faces)
     except GraphError as error:
         raise ModelError(f"model '{graph.name}' cannot be quantised: {error}") from error
+
+
+def is_quantised(graph: Graph) -> bool:
+    """Whether some of it is int8, or nothing float32."""
+    dtypes = {graph.types[name].dtype for name in graph.activations()}
+    return DType.INT8 in dtypes or DType.FLOAT32 not in dtypes
 
 
 def calibration_inputs(calibration: str | Path, graph: Graph, seed: int) -> list[Array]:
