@@ -13,7 +13,7 @@ import tinyfoundry
 from litert import litert_run
 from onnx_nets import judge
 from tinyfoundry.builder import Builder
-from tinyfoundry.errors import GraphError, InputError, ModelError
+from tinyfoundry.errors import DataError, GraphError, InputError, ModelError
 from tinyfoundry.exporters._flatbuffer import Model, Operator, Tensor, to_bytes
 from tinyfoundry.exporters.tflite import export
 from tinyfoundry.importers import onnx, tflite
@@ -120,6 +120,13 @@ def test_what_is_no_index_is_refused(built: tuple[Path, Path]) -> None:
         with pytest.raises(InputError, match=wanted):
             loaded.run([values])
     loaded.run([np.full((1, LENGTH), 2.0)])
+
+
+@pytest.mark.parametrize("value", [0.5, WORDS, -1])
+def test_data_that_are_no_words_are_refused(value: float, built: tuple[Path, Path], tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.full((3, LENGTH), value))
+    with pytest.raises(DataError, match=rf"x.npy, words: holds {value:g}; wanted whole numbers from 0 to 39"):
+        tinyfoundry.verify(*built, samples=5, data=tmp_path / "x.npy")
 
 
 def test_inputs_are_made_up_within_the_table() -> None:

@@ -12,6 +12,7 @@ from tinyfoundry.data import load, split
 from tinyfoundry.errors import DataError, GraphError, ModelError, OptionError
 from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import Array, DType, Graph, Shape
+from tinyfoundry.op import value_limits
 from tinyfoundry.passes.calibrate import Watch, calibrate
 from tinyfoundry.passes.quantise import quantise
 from tinyfoundry.pipeline import Options, simplify
@@ -100,6 +101,8 @@ def model_inputs(source: str | Path, graph: Graph, seed: int, most: int, option:
     arrays = _by_input(named, graph, f"{option} {source}")
     pairs = zip(graph.inputs, arrays, strict=True)
     fitted = [_fitted(f"{option} {source}, {name}", x, graph.types[name].shape) for name, x in pairs]
+    for name, array in zip(graph.inputs, fitted, strict=True):
+        _check_indices(f"{option} {source}, {name}", array, graph, name)
     counts = {len(array) for array in fitted}
     if len(counts) > 1:
         raise DataError(
@@ -164,6 +167,16 @@ def _fitted(where: str, values: Array, shape: Shape) -> Array:
             back = (0, *(1 + order.index(axis) for axis in range(rank)))
             return values.reshape(count, *given).transpose(back)
     raise DataError(f"{where}: shape {list(values.shape)}; wanted one or several inputs of {list(shape)}")
+
+
+def _check_indices(where: str, values: Array, graph: Graph, name: str) -> None:
+    """DataError unless what is given for an input of whole numbers, indices of words say, can be that."""
+    if graph.types[name].dtype not in (DType.INT32, DType.INT64):
+        return
+    low, high = value_limits(graph, name)
+    wrong = values[(values < low) | (values > high) | (values != np.floor(values))]
+    if wrong.size:
+        raise DataError(f"{where}: holds {wrong.flat[0]:g}; wanted whole numbers from {low} to {high}")
 
 
 def _count(found: Shape, wanted: Shape) -> int:
