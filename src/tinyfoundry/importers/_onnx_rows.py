@@ -259,7 +259,7 @@ def _dropout(draft: Draft, node: Node) -> Value | Constant:
     return draft.operand(node, 0)
 
 
-def _gather(draft: Draft, node: Node) -> Value:
+def _take(draft: Draft, node: Node) -> Value:
     """Gather at indices that are computed; a constant table is one of embeddings."""
     table, indices = draft.operand(node, 0), draft.operand(node, 1)
     if isinstance(indices, Constant):
@@ -310,7 +310,7 @@ ROWS: dict[str, Row] = {
     "Dropout": _dropout,
     "Exp": function("exp"),
     "Flatten": _flatten,
-    "Gather": _gather,
+    "Gather": _take,
     "Gemm": _gemm,
     "GlobalAveragePool": windows.global_average_pool,
     "HardSwish": function("hard_swish"),

@@ -52,20 +52,20 @@ def compile_model(
     target = load_board(board)
     check_target(Path(output), calibration)
     progress("import", 0, 1)
-    given = model if isinstance(model, Graph) else load_model(model)
-    progress("import", 1, 1, f"{len(given.nodes)} ops")
+    graph = model if isinstance(model, Graph) else load_model(model)
+    progress("import", 1, 1, f"{len(graph.nodes)} ops")
     options: dict[str, Any] = {"samples": samples, "seed": seed, "io": io, **asdict(limits)}
     if calibration is not None:
         options["calibration"] = str(calibration)
     job = Job(target, limits, Options(float_faces=io == "float"), options, progress)
-    graph = to_int8(given, calibration, io == "float", seed, job.steps("calibrate"))
+    graph = to_int8(graph, calibration, io == "float", seed, job.steps("calibrate"))
     with Workspace(output, None) as workspace:
         folder = workspace.fresh()
         keep_board(board, folder)
         build = compile_and_check(job, graph, folder)
         *_, report = prove_and_record(job, build, folder, sample_inputs(build.graph, samples, seed))
         write_report(report, folder)
-        if graph is not given:
+        if calibration is not None:  # it was quantised here
             with suppress(ModelError):  # what the format cannot express is no reason to fail
                 (folder / f"{build.name}.tflite").write_bytes(export(_by_nodes(graph)))
         return Built(workspace.publish(), report)
