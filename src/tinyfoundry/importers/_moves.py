@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from tinyfoundry.importers._draft import Draft, fail
+from tinyfoundry.importers._draft import DTYPES, Draft, fail
 from tinyfoundry.importers._flat import MAX_ITEMS, Operator
 from tinyfoundry.importers._rows import Option, row
 from tinyfoundry.importers._slices import Slicing, resolve
@@ -287,6 +287,9 @@ def _gather(draft: Draft, op: Operator, option: Option) -> str:
 @row("EMBEDDING_LOOKUP", "")
 def _embedding_lookup(draft: Draft, op: Operator, _option: Option) -> str:
     indices, x = draft.operands(op, 2)
+    found, wanted = draft.type(x).dtype, draft.target(op).type
+    if found != DTYPES.get(wanted):
+        fail(op, f"makes {wanted} of a table of {found}: convert without dynamic-range quantization")
     return draft.apply(op, "take", (x, indices), Take(0))
 
 
