@@ -116,7 +116,7 @@ def _as_float(type_: Type) -> Type:
 def page() -> str:
     """The tables of ops and of operators as a page in Markdown: ``docs/coverage.md``."""
     rows = "\n".join(_row(covered) for covered in coverage())
-    tables = "\n".join(_operators(format_, table) for format_, table in operators().items())
+    tables = "".join(_operators(format_, table) for format_, table in operators().items())
     return f"""{_HEAD}
 | op | what it is | from TFLite | from ONNX | to .tflite | in C | reference only | kernels |
 |---|---|---|---|---|---|---|---|
@@ -134,7 +134,8 @@ _HEAD = """# What is covered
 
 *in C*: element types of the first input that compiled networks may have. *reference only*: types that the
 numpy reference computes besides; a float32 network is quantised before it is compiled. *kernels*: its C; in
-brackets what it needs of a core. No op has a gradient yet.
+brackets what it needs of a core. No op has a gradient yet. An ONNX operator leaves a reshape or a transpose
+besides where bytes must move.
 """
 
 
