@@ -18,7 +18,7 @@ from tinyfoundry.ops.elementwise import Add, Relu
 from tinyfoundry.pipeline import Options, compile_graph
 from tinyfoundry.plan.validate import validate
 
-BOARD = load_board("nucleo-f446re")
+BOARD = load_board("raspberry-pi-pico")
 
 
 @given(st.integers(0, 10_000), st.booleans())

@@ -34,7 +34,7 @@ HOSTILE = [
 
 def test_golden_text(golden: Callable[[Path, str], None]) -> None:
     """The C of a small network reads as it was reviewed."""
-    for path, text in compile_graph(small_net(), load_board("nucleo-f446re")).files.items():
+    for path, text in compile_graph(small_net(), load_board("raspberry-pi-pico")).files.items():
         if not Path(path).name.startswith("tinyfoundry_"):  # these are copies of ours
             golden(GOLDEN / path, text)
 
@@ -88,7 +88,7 @@ def test_equal_tables_are_written_once() -> None:
         w = b.constant("w", np.eye(4, dtype=np.int8) * 9, per_tensor(0.02))
         bias = b.constant("b", np.arange(4, dtype=np.int32) * min(number, 1))
         x = b.apply("dense", (x, w, bias), Dense(), QUANT, f"layer{number}")
-    tables = compile_graph(b.finish(x), load_board("nucleo-f446re")).files["src/net_tables.c"]
+    tables = compile_graph(b.finish(x), load_board("raspberry-pi-pico")).files["src/net_tables.c"]
     assert tables.count("int8_t net_table_w") == 1
     assert tables.count("int32_t net_table_b") == 2
 

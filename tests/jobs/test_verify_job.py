@@ -32,7 +32,7 @@ def made(graph: Graph, folder: Path) -> tuple[Path, Path]:
     """A model's file, and its build."""
     path = folder / f"{graph.name}.tflite"
     path.write_bytes(export(graph))
-    tinyfoundry.compile(path, board="nucleo-f446re", output=folder / "out", samples=1)
+    tinyfoundry.compile(path, board="raspberry-pi-pico", output=folder / "out", samples=1)
     return path, folder / "out"
 
 
@@ -266,6 +266,6 @@ def test_the_report_shows_the_certificate(tmp_path: Path) -> None:
     assert "held against its model: bytes differ" in shown
     assert "first at layer &#39;scores&#39; (dense)" in shown
     assert f"files that are not what the model gives: {TABLES}" in shown
-    tinyfoundry.compile(model, board="nucleo-f446re", output=build, samples=1)
+    tinyfoundry.compile(model, board="raspberry-pi-pico", output=build, samples=1)
     assert tinyfoundry.load(build).report["certificate"] is None
     assert not (build / "certificate.json").exists()

@@ -26,7 +26,7 @@ from tinyfoundry.op import Op, Sample, all_ops, check_call, verify_ops
 from tinyfoundry.pipeline import plan_graph
 from tinyfoundry.plan.planner import PlanOptions
 from tinyfoundry.plan.validate import validate
-from tinyfoundry.prepared import Prepared, literals_of
+from tinyfoundry.prepared import literals_of, literals_of_call
 from tinyfoundry.simulate.firmware import flash
 from tinyfoundry.simulate.simulation import Simulation
 
@@ -146,11 +146,6 @@ def build(folder: Path, tests: list[str]) -> Path:
     return folder / "program"
 
 
-def sample_literals(op: Op, sample: Sample) -> Prepared:
-    graph = single(op, sample)
-    return literals_of(graph, graph.nodes[0])
-
-
 def accepted(kernel: Kernel) -> list[tuple[Op, Sample]]:
     """Every sample that a kernel accepts, of every op that uses it."""
     return [
@@ -158,7 +153,7 @@ def accepted(kernel: Kernel) -> list[tuple[Op, Sample]]:
         for op in all_ops()
         if op.kernel_folder == kernel.op and not op.view
         for sample in samples_of(op)
-        if kernel.accepts(sample.call, sample_literals(op, sample), kernel.isa)
+        if kernel.accepts(sample.call, literals_of_call(op, sample.call, sample.constants), kernel.isa)
     ]
 
 

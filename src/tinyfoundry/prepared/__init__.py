@@ -10,3 +10,4 @@ from tinyfoundry.prepared import tile as tile
 from tinyfoundry.prepared.register import Prepared as Prepared
 from tinyfoundry.prepared.register import Use as Use
 from tinyfoundry.prepared.register import literals_of as literals_of
+from tinyfoundry.prepared.register import literals_of_call as literals_of_call

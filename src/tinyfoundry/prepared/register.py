@@ -66,11 +66,11 @@ class Prepared(Mapping[str, Literal]):
 
 def literals_of(graph: Graph, node: Node) -> Prepared:
     """Every literal that a kernel of ``node`` may ask for."""
-    op = get_op(node.op)
-    ports = ports_of(op, len(node.inputs))
-    constants = {
-        port.name: graph.constants[name]
-        for port, name in zip(ports, node.inputs, strict=True)
-        if name in graph.constants
-    }
-    return Prepared(Use(op, call_of(graph, node), constants))
+    values = {i: graph.constants[name] for i, name in enumerate(node.inputs) if name in graph.constants}
+    return literals_of_call(get_op(node.op), call_of(graph, node), values)
+
+
+def literals_of_call(op: Op, call: Call, constants: Mapping[int, Array]) -> Prepared:
+    """The same for a call by itself. constants: values of inputs, by position."""
+    ports = ports_of(op, len(call.inputs))
+    return Prepared(Use(op, call, {ports[position].name: value for position, value in constants.items()}))

@@ -23,8 +23,7 @@ def tile_pairs(use: Use) -> Literal:
     return len(_order(use))
 
 
-@prepared
-def tile_weights(use: Use) -> Literal:
+def _weights(use: Use) -> Array:
     """int32 [out_c / 2, tile_pairs]: see the module; an odd last channel is paired with zeros."""
     weights = _rows(use)
     if len(weights) % 2:
@@ -33,11 +32,11 @@ def tile_weights(use: Use) -> Literal:
     padded = np.hstack([weights, np.zeros_like(weights[:, :1])])  # index -1 is a zero
     halves = padded[0::2][:, order] + 256 * padded[1::2][:, order]
     words: Array = (halves[..., 0] & 0xFFFF) | ((halves[..., 1] & 0xFFFF) << 16)
-    return words.astype(np.uint32).view(np.int32)
+    signed: Array = words.astype(np.uint32).view(np.int32)
+    return signed
 
 
-@prepared
-def tile_terms(use: Use) -> Literal:
+def _terms(use: Use) -> Array:
     """int32 [out_c / 2, 8]: 256 * bias1 + bias0, bias0, then rounding term, multiplier and right shift of
     both channels.
 
@@ -53,6 +52,13 @@ def tile_terms(use: Use) -> Literal:
 
 
 @prepared
+def tile_stream(use: Use) -> Literal:
+    """int32 [out_c / 2, tile_pairs + 8]: biases, weights, the other terms, as they are used."""
+    words, terms = _weights(use), _terms(use)
+    return np.hstack([terms[:, :2], words, terms[:, 2:]])
+
+
+@prepared
 def rows_pairs(use: Use) -> Literal:
     """Words of inputs of a dense layer, filled up with zeros to a multiple of 4."""
     return -(-len(_order(use)) // 4) * 4
@@ -60,9 +66,8 @@ def rows_pairs(use: Use) -> Literal:
 
 @prepared
 def rows_weights(use: Use) -> Literal:
-    """int32 [out_c / 8, rows_pairs, 4]: the words of ``tile_weights``, four pairs of channels together."""
-    words = tile_weights(use)
-    assert isinstance(words, np.ndarray)
+    """int32 [out_c / 8, rows_pairs, 4]: the words of ``tile_stream``, four pairs of channels together."""
+    words = _weights(use)
     padding = -len(words) % 4, use.number("rows_pairs") - words.shape[1]
     padded = np.pad(words, ((0, padding[0]), (0, padding[1])))
     return np.ascontiguousarray(padded.reshape(-1, 4, padded.shape[1]).transpose(0, 2, 1))
@@ -70,9 +75,8 @@ def rows_weights(use: Use) -> Literal:
 
 @prepared
 def rows_terms(use: Use) -> Literal:
-    """``tile_terms``, filled up with zeros to a multiple of four pairs of channels."""
-    terms = tile_terms(use)
-    assert isinstance(terms, np.ndarray)
+    """The terms, filled up with zeros to a multiple of four pairs of channels."""
+    terms = _terms(use)
     return np.pad(terms, ((0, -len(terms) % 4), (0, 0)))
 
 

@@ -16,6 +16,7 @@ from tinyfoundry.importers import onnx, tflite
 from tinyfoundry.ir.graph import DType, Type
 from tinyfoundry.kernel import Kernel, kernels_of
 from tinyfoundry.op import Op, Sample, all_ops, check_call
+from tinyfoundry.prepared import literals_of_call
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _covered(op: Op, found: Mapping[str, Mapping[str, tuple[str, ...]]], exporte
 
 
 def _has_kernel(op: Op, sample: Sample, kernels: tuple[Kernel, ...]) -> bool:
-    literals = op.literals(sample.call)
+    literals = literals_of_call(op, sample.call, sample.constants)
     features = {feature for board in all_boards() for feature in board.core.features}
     return any(kernel.accepts(sample.call, literals, features) for kernel in kernels)
 

@@ -97,91 +97,94 @@ TF_INLINE int8_t tf_tile_out(int32_t doubled, const int32_t *terms, int plain, i
     "strb %[w], [%[px], #" offset "]\n\t"
 #define TF_TILE_LOW(sum) "lsl %[" sum "], %[" sum "], #1\n\t"
 #define TF_TILE_BOTH(sum) "asr %[" sum "], %[" sum "], #7\n\t"
+/* All channels, two at a time. The stack keeps where the outputs end, the inputs, the outputs, and where the weights of
+ * the two end. */
+#define TF_TILE_LOOP \
+    "sub sp, #16\n\t" \
+    "strd %[b0], %[b1], [sp]\n\t" \
+    "str %[b2], [sp, #8]\n\t" \
+    "1:\n\t" \
+    "ldrd %[b3], %[l3], [%[pw]], #8\n\t" \
+    "ldr %[px], [sp, #4]\n\t" \
+    ".if %c[more]\n\t" \
+    ".if %c[bytes] < 4096\n\t" \
+    "add %[w], %[pw], #%c[bytes]\n\t" \
+    ".else\n\t" \
+    "movw %[w], #%c[bytes]\n\t" \
+    "add %[w], %[pw]\n\t" \
+    ".endif\n\t" \
+    "str %[w], [sp, #12]\n\t" \
+    ".endif\n\t" \
+    TF_TILE_STEP("b3", "b3", "b3", "l3", "l3", "l3") \
+    ".rept %c[rest]\n\t" TF_TILE_STEP("b0", "b1", "b2", "l0", "l1", "l2") ".endr\n\t" \
+    ".if %c[more]\n\t" \
+    "2:\n\t" \
+    ".rept %c[unroll]\n\t" TF_TILE_STEP("b0", "b1", "b2", "l0", "l1", "l2") ".endr\n\t" \
+    "ldr %[w], [sp, #12]\n\t" \
+    "cmp %[w], %[pw]\n\t" \
+    "bne 2b\n\t" \
+    ".endif\n\t" \
+    "ldr %[px], [sp, #8]\n\t" \
+    "ldrd %[n], %[u], [%[pw]], #8\n\t" \
+    "ldr %[v], [%[pw]], #4\n\t" \
+    ".if !%c[single]\n\t" \
+    "sub %[b0], %[l0]\n\t" \
+    "sub %[b1], %[l1]\n\t" \
+    "sub %[b2], %[l2]\n\t" \
+    "sub %[b3], %[l3]\n\t" \
+    ".endif\n\t" \
+    TF_TILE_OUT("l0", TF_TILE_LOW, "0") \
+    TF_TILE_OUT("l1", TF_TILE_LOW, "%c[out_c]") \
+    TF_TILE_OUT("l2", TF_TILE_LOW, "2*%c[out_c]") \
+    TF_TILE_OUT("l3", TF_TILE_LOW, "3*%c[out_c]") \
+    ".if !%c[single]\n\t" \
+    "ldrd %[n], %[u], [%[pw]], #8\n\t" \
+    "ldr %[v], [%[pw]], #4\n\t" \
+    TF_TILE_OUT("b0", TF_TILE_BOTH, "1") \
+    TF_TILE_OUT("b1", TF_TILE_BOTH, "%c[out_c]+1") \
+    TF_TILE_OUT("b2", TF_TILE_BOTH, "2*%c[out_c]+1") \
+    TF_TILE_OUT("b3", TF_TILE_BOTH, "3*%c[out_c]+1") \
+    "ldr %[w], [sp]\n\t" \
+    "add %[px], #2\n\t" \
+    "str %[px], [sp, #8]\n\t" \
+    "cmp %[w], %[px]\n\t" \
+    "bne 1b\n\t" \
+    ".endif\n\t" \
+    "add sp, #16\n\t"
 #endif
 
 /* Outputs y[4][out_c] of four pixels whose inputs are widened in x. `channels` of them are computed, an even number
- * or, with single, the low one of one pair. */
-TF_INLINE void tf_tile_channels(const uint32_t *w, const uint32_t *x, const int32_t *terms, int8_t *y, int pairs,
-                                    int channels, int out_c, int single, int plain, int y_min, int y_max)
+ * or, with single, the low one of one pair. stream: for each two channels 256 * bias1 + bias0, bias0, the words of
+ * weights, then of each channel rounding term, multiplier and right shift. */
+TF_INLINE void tf_tile_channels(const uint32_t *stream, const uint32_t *x, int8_t *y, int pairs, int channels, int out_c,
+                                int single, int plain, int y_min, int y_max)
 {
 #if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
     /* Registers of sums bring in what the stack keeps while they are in use. */
-    int32_t b0 = (int32_t)(y + channels), b1 = (int32_t)x, b2 = (int32_t)terms, b3, l0 = (int32_t)y, l1, l2, l3;
+    int32_t b0 = (int32_t)(y + channels), b1 = (int32_t)x, b2 = (int32_t)y, b3, l0, l1, l2, l3;
     uint32_t word, n, u, v;
-    __asm__("sub sp, #20\n\t"
-            "str %[b0], [sp]\n\t"
-            "str %[b1], [sp, #4]\n\t"
-            "str %[b2], [sp, #8]\n\t"
-            "str %[l0], [sp, #12]\n\t"
-            "1:\n\t"
-            "ldrd %[px], %[n], [sp, #4]\n\t"
-            "ldrd %[b3], %[l3], [%[n]], #8\n\t"
-            ".if %c[more]\n\t"
-            "str %[n], [sp, #8]\n\t"
-            "add %[w], %[pw], #%c[bytes]\n\t"
-            "str %[w], [sp, #16]\n\t"
-            ".else\n\t"
-            "str %[n], [sp, #8]\n\t"
-            ".endif\n\t" 
-            TF_TILE_STEP("b3", "b3", "b3", "l3", "l3", "l3")
-            ".rept %c[rest]\n\t" TF_TILE_STEP("b0", "b1", "b2", "l0", "l1", "l2") ".endr\n\t"
-            ".if %c[more]\n\t"
-            "2:\n\t"
-            ".rept %c[unroll]\n\t" TF_TILE_STEP("b0", "b1", "b2", "l0", "l1", "l2") ".endr\n\t"
-            "ldr %[w], [sp, #16]\n\t"
-            "cmp %[w], %[pw]\n\t"
-            "bne 2b\n\t"
-            ".endif\n\t"
-            "ldrd %[w], %[px], [sp, #8]\n\t"
-            "ldrd %[n], %[u], [%[w]], #8\n\t"
-            "ldr %[v], [%[w]], #4\n\t"
-            ".if !%c[single]\n\t"
-            "sub %[b0], %[l0]\n\t"
-            "sub %[b1], %[l1]\n\t"
-            "sub %[b2], %[l2]\n\t"
-            "sub %[b3], %[l3]\n\t"
-            "str %[w], [sp, #8]\n\t"
-            ".endif\n\t"
-            TF_TILE_OUT("l0", TF_TILE_LOW, "0")
-            TF_TILE_OUT("l1", TF_TILE_LOW, "%c[out_c]")
-            TF_TILE_OUT("l2", TF_TILE_LOW, "2*%c[out_c]")
-            TF_TILE_OUT("l3", TF_TILE_LOW, "3*%c[out_c]")
-            ".if !%c[single]\n\t"
-            "ldr %[w], [sp, #8]\n\t"
-            "ldrd %[n], %[u], [%[w]], #8\n\t"
-            "ldr %[v], [%[w]], #4\n\t"
-            "str %[w], [sp, #8]\n\t"
-            TF_TILE_OUT("b0", TF_TILE_BOTH, "1")
-            TF_TILE_OUT("b1", TF_TILE_BOTH, "%c[out_c]+1")
-            TF_TILE_OUT("b2", TF_TILE_BOTH, "2*%c[out_c]+1")
-            TF_TILE_OUT("b3", TF_TILE_BOTH, "3*%c[out_c]+1")
-            "ldr %[w], [sp]\n\t"
-            "add %[px], #2\n\t"
-            "str %[px], [sp, #12]\n\t"
-            "cmp %[w], %[px]\n\t"
-            "bne 1b\n\t"
-            ".endif\n\t"
-            "add sp, #20\n\t"
-            : [b0] "+&r"(b0), [b1] "+&r"(b1), [b2] "+&r"(b2), [b3] "=&r"(b3), [l0] "+&r"(l0), [l1] "=&r"(l1),
+    __asm__(TF_TILE_LOOP
+            : [b0] "+&r"(b0), [b1] "+&r"(b1), [b2] "+&r"(b2), [b3] "=&r"(b3), [l0] "=&r"(l0), [l1] "=&r"(l1),
               [l2] "=&r"(l2), [l3] "=&r"(l3), [w] "=&r"(word), [n] "=&r"(n), [u] "=&r"(u), [v] "=&r"(v),
-              [pw] "+&r"(w), [px] "=&r"(x)
+              [pw] "+&r"(stream), [px] "=&r"(x)
             : [rest] "i"((pairs - 1) % TF_TILE_UNROLL), [more] "i"((pairs - 1) / TF_TILE_UNROLL != 0),
               [unroll] "i"(TF_TILE_UNROLL), [bytes] "i"(4 * pairs), [single] "i"(single), [plain] "i"(plain),
               [low] "i"(y_min), [high] "i"(y_max), [out_c] "i"(out_c)
             : "cc", "memory");
 #else
-    for (int oc = 0; oc < channels; oc += 2, terms += TF_TILE_TERMS) {
-        int32_t both[4] = {terms[0], terms[0], terms[0], terms[0]}, low[4] = {terms[1], terms[1], terms[1], terms[1]};
-        for (int i = 0; i < pairs; ++i, ++w) {
-            for (int p = 0; p < 4; ++p) {
-                both[p] = tf_smlad(*w, x[4 * i + p], both[p]);
-                low[p] = tf_smlad(tf_sxtb16(*w), x[4 * i + p], low[p]);
-            }
-        }
+    for (int oc = 0; oc < channels; oc += 2, stream += TF_TILE_TERMS + pairs) {
+        const int32_t *const out = (const int32_t *)stream + 2 + pairs;
+        int32_t both[4], low[4];
         for (int p = 0; p < 4; ++p) {
-            y[p * out_c + oc] = tf_tile_out(low[p] * 2, terms + 2, plain, y_min, y_max);
+            both[p] = (int32_t)stream[0];
+            low[p] = (int32_t)stream[1];
+            for (int i = 0; i < pairs; ++i) {
+                both[p] = tf_smlad(stream[2 + i], x[4 * i + p], both[p]);
+                low[p] = tf_smlad(tf_sxtb16(stream[2 + i]), x[4 * i + p], low[p]);
+            }
+            y[p * out_c + oc] = tf_tile_out(low[p] * 2, out, plain, y_min, y_max);
             if (!single) {
-                y[p * out_c + oc + 1] = tf_tile_out((both[p] - low[p]) >> 7, terms + 5, plain, y_min, y_max);
+                y[p * out_c + oc + 1] = tf_tile_out((both[p] - low[p]) >> 7, out + 3, plain, y_min, y_max);
             }
         }
     }

@@ -3,7 +3,7 @@ op = "conv2d"
 types = { x = "int8", w = "int8", b = "int32", y = "int8" }
 summary = "2-D convolution in tiles of 4 pixels and 2 output channels, for the DSP extension"
 isa = ["dsp"]
-when = "batch * out_h * out_w >= 4 and tile_exact"
+when = "batch * out_h * out_w >= 4 and out_c <= 1360 and tile_exact"
 scratch = "16 * tile_pairs + kernel_w * in_c"
 */
 #include "tinyfoundry_tile.h"
@@ -33,7 +33,7 @@ static inline void conv2d_tile_dsp_s8_gather(const int8_t *image, int8_t *row, u
 
 /* Input x[batch][in_h][in_w][in_c], output y[batch][out_h][out_w][out_c]. The last tile may overlap the one
  * before it. */
-static inline void conv2d_tile_dsp_s8(const int8_t *x, const int32_t *tile_weights, const int32_t *tile_terms,
+static inline void conv2d_tile_dsp_s8(const int8_t *x, const int32_t *tile_stream,
                                       int8_t *y, int8_t *scratch, int batch, int in_h, int in_w, int in_c,
                                       int out_h, int out_w, int out_c, int kernel_h, int kernel_w, int stride_h,
                                       int stride_w, int dilation_h, int dilation_w, int pad_top, int pad_left,
@@ -57,13 +57,13 @@ static inline void conv2d_tile_dsp_s8(const int8_t *x, const int32_t *tile_weigh
                                       in_h, in_w, in_c, kernel_h, kernel_w, dilation_h, dilation_w, x_zero_point);
         }
         int8_t *const out = y + pixel * out_c;
-        const uint32_t *const w = (const uint32_t *)tile_weights;
+        const uint32_t *const stream = (const uint32_t *)tile_stream;
         if (out_c > 1) {
-            tf_tile_channels(w, columns, tile_terms, out, tile_pairs, out_c / 2 * 2, out_c, 0, plain, y_min, y_max);
+            tf_tile_channels(stream, columns, out, tile_pairs, out_c / 2 * 2, out_c, 0, plain, y_min, y_max);
         }
         if (out_c % 2) {
-            tf_tile_channels(w + out_c / 2 * tile_pairs, columns, tile_terms + out_c / 2 * TF_TILE_TERMS,
-                             out + out_c - 1, tile_pairs, 1, out_c, 1, plain, y_min, y_max);
+            tf_tile_channels(stream + out_c / 2 * (TF_TILE_TERMS + tile_pairs), columns, out + out_c - 1, tile_pairs, 1,
+                             out_c, 1, plain, y_min, y_max);
         }
     }
 }
