@@ -73,10 +73,10 @@ def _fate(model: bytes) -> str:
 
 
 def _equal(ours: np.ndarray, theirs: np.ndarray) -> bool:
-    if ours.dtype.kind != "f":
-        return bool(np.array_equal(ours, theirs.reshape(ours.shape)))
-    known = (np.abs(ours) < FINITE) & (np.abs(theirs.reshape(ours.shape)) < FINITE)
-    return bool(np.allclose(ours[known], theirs.reshape(ours.shape)[known], rtol=1e-4, atol=1e-4))
+    if ours.shape != theirs.shape or ours.dtype.kind != "f":
+        return bool(np.array_equal(ours, theirs))
+    known = (np.abs(ours) < FINITE) & (np.abs(theirs) < FINITE)
+    return bool(np.allclose(ours[known], theirs[known], rtol=1e-4, atol=1e-4))
 
 
 if __name__ == "__main__":
