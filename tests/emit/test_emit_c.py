@@ -45,7 +45,7 @@ def test_the_small_network_is_right(tmp_path: Path) -> None:
 
 
 def test_the_self_test_finds_a_wrong_weight(tmp_path: Path) -> None:
-    compiled(small_net(), tmp_path)
+    compiled(small_net(), tmp_path, load_board("raspberry-pi-pico"))
     tables = tmp_path / "src/small_tables.c"
     text = tables.read_text()
     assert text.count("{\n    1, -2\n}") == 1

@@ -52,6 +52,8 @@ def window_cases(rng: np.random.Generator) -> Iterator[WindowCase]:
     yield "kernel_wider_than_input", (1, 3, 3, 2), 2, (7, 7), same((3, 3), (7, 7), (1, 1))
     yield "planes", (1, 9, 7, 8), 5, (3, 3), same((9, 7), (3, 3), (1, 1))
     yield "planes_stride_2", (1, 9, 10, 8), 5, (3, 3), same((9, 10), (3, 3), (2, 2))
+    yield "planes_5", (1, 6, 9, 4), 3, (5, 5), same((6, 9), (5, 5), (1, 1))
+    yield "planes_7_stride_2", (1, 9, 11, 4), 2, (7, 7), same((9, 11), (7, 7), (2, 2))
     for i in range(6):
         size = int(rng.integers(2, 11)), int(rng.integers(2, 11))
         kernel = int(rng.integers(1, min(6, size[0] + 1))), int(rng.integers(1, min(6, size[1] + 1)))
