@@ -119,7 +119,7 @@ PAD = register(
         macs=no_macs,
         literals=_pad_literals,
         int8=Int8Rule(shared=True),
-        samples=_pad_samples,
+        samples=_samples.with_int16(_pad_samples),
     )
 )
 
@@ -162,7 +162,7 @@ RESHAPE = register(
         macs=no_macs,
         literals=_no_literals,
         int8=Int8Rule(shared=True),
-        samples=_reshape_samples,
+        samples=_samples.with_int16(_reshape_samples),
         view=True,
     )
 )
@@ -226,7 +226,8 @@ TRANSPOSE = register(
         macs=no_macs,
         literals=_transpose_literals,
         int8=Int8Rule(shared=True),
-        samples=_transpose_samples,
+        samples=_samples.with_int16(_transpose_samples),
+        kernels="copy",
     )
 )
 
@@ -293,6 +294,6 @@ CONCATENATION = register(
         macs=no_macs,
         literals=_concatenation_literals,
         int8=Int8Rule(shared=True),
-        samples=_concatenation_samples,
+        samples=_samples.with_int16(_concatenation_samples),
     )
 )

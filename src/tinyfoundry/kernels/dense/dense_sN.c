@@ -1,0 +1,25 @@
+/*
+op = "dense"
+types = { x = "element", w = "int8", b = "bias", y = "element" }
+summary = "fully connected layer, plain C"
+*/
+#include "tinyfoundry_fixed.h"
+
+/* Input x[batch][in_c], weights w[out_c][in_c], output y[batch][out_c]. */
+static inline void dense_sN(const element_t *x, const int8_t *w, const bias_t *b, element_t *y,
+                            const int32_t *multiplier, const int8_t *shift, int batch, int in_c, int out_c,
+                            int x_zero_point, int y_zero_point, int y_min, int y_max)
+{
+    for (int n = 0; n < batch; ++n) {
+        for (int oc = 0; oc < out_c; ++oc) {
+            const element_t *const xs = x + n * in_c;
+            const int8_t *const ws = w + oc * in_c;
+            sum_t acc = b[oc];
+            for (int ic = 0; ic < in_c; ++ic) {
+                acc += (xs[ic] - x_zero_point) * ws[ic];
+            }
+            const int32_t scaled = TF_REQUANTIZE_SUM(acc, sizeof *b, multiplier[oc], shift[oc]) + y_zero_point;
+            y[n * out_c + oc] = (element_t)tf_clamp(scaled, y_min, y_max);
+        }
+    }
+}
