@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphs import as_convolution, inputs_of, single
-from litert import as_unsigned, litert_run, unsigned
+from graphs import inputs_of, single
+from litert import as_convolution, as_unsigned, litert_run, unsigned
 from tinyfoundry.board import Board, all_boards, load_board
 from tinyfoundry.emit.c import emit_c
 from tinyfoundry.emit.project import self_test

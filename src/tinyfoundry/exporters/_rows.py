@@ -9,14 +9,13 @@ import numpy as np
 from tinyfoundry.exporters._flatbuffer import Operator, Option, Tensor
 from tinyfoundry.ir.graph import Array, DType, Graph, Node, Shape, Type
 
-
 # Version of operators that first takes int16 input, where that is none of the others (op_version.cc).
 _INT16_VERSIONS = {
     "ABS": 3, "ADD": 3, "AVERAGE_POOL_2D": 3, "BATCH_MATMUL": 3, "CONCATENATION": 3, "CONV_2D": 4,
     "DEPTHWISE_CONV_2D": 5, "DEQUANTIZE": 3, "FULLY_CONNECTED": 7, "GATHER": 4, "LOGISTIC": 3, "MAXIMUM": 4,
     "MAX_POOL_2D": 3, "MEAN": 3, "MINIMUM": 4, "MUL": 4, "PAD": 3, "PADV2": 3, "REDUCE_MAX": 3, "RELU": 3,
-    "RELU6": 3, "RESIZE_BILINEAR": 4, "RESIZE_NEAREST_NEIGHBOR": 4, "SOFTMAX": 3, "STRIDED_SLICE": 4, "SUB": 5,
-    "TANH": 3, "TRANSPOSE": 5,
+    "RELU6": 3, "RESIZE_BILINEAR": 4, "RESIZE_NEAREST_NEIGHBOR": 4, "SOFTMAX": 3, "STRIDED_SLICE": 4,
+    "SUB": 5, "TANH": 3, "TRANSPOSE": 5,
 }  # fmt: skip
 
 

@@ -113,6 +113,7 @@ def _pair(path: Path, loaded: Loaded, progress: Progress) -> _Pair:
         float_faces,
         seed if isinstance(seed, int) else 0,
         lambda done, total: progress("calibrate", done, total),
+        str(options.get("activations", "int8")),
     )
     graph = replace(graph if float_faces else int8_faces(graph), name=str(report["model"]))
     build = compile_graph(graph, loaded.board, Options(float_faces=float_faces))
@@ -147,7 +148,7 @@ def _judge(pair: _Pair, first: Sequence[Array]) -> tuple[FileJudge | None, str]:
 
 def _was_quantised(pair: _Pair) -> bool:
     source = load_model(pair.path)
-    return DType.INT8 not in {source.types[name].dtype for name in source.activations()}
+    return not {DType.INT8, DType.INT16} & {source.types[name].dtype for name in source.activations()}
 
 
 class _Comparison:

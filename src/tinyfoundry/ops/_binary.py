@@ -100,6 +100,7 @@ def binary_op(
             macs=lambda _call: 0,
             literals=lambda call: _literals(call, arithmetic.factors(call)),
             int8=int8 or Int8Rule(),
+            int16=(int8 or Int8Rule()) if arithmetic.int16 else None,
             samples=_samples.with_int16(samples) if arithmetic.int16 else samples,
             # A repeated input has another shape than the output, and the planner leaves it alone.
             in_place=(0, 1),

@@ -1,7 +1,7 @@
 """Functions of int16 values by tables with straight lines between: the twin of ``tinyfoundry_curve.h``.
 
-TensorFlow Lite's: ``LUTPopulate`` and ``LUTLookup`` of internal/common.h (tables of 513 entries), and the table
-of a sigmoid that logistic and tanh share.
+TensorFlow Lite's: ``LUTPopulate`` and ``LUTLookup`` of internal/common.h (tables of 513 entries), and the
+table of a sigmoid that logistic and tanh share.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _STEPS = 512
 
 
 def _sigmoid_table() -> Array:
-    """sigmoid(i / 24) * 2**16, moved by half of the error that a straight line makes in the middle of its step;
-    the last entry is the largest.
+    """sigmoid(i / 24) * 2**16, each moved by half of the error that a straight line makes in the middle of
+    its step; the last entry is the largest.
     """
     here, middle, there = (2**16 / (1 + np.exp(-(np.arange(256) + shift) / 24)) for shift in (0, 0.5, 1))
     entries = np.floor(here - ((here + there) / 2 - middle) / 2 + 0.5)
@@ -54,7 +54,8 @@ def curve_table(
     error = _rounded((there + here) / real(2)) - middle
     entries = here - _rounded(error / real(2))
     last = _rounded(function(np.array([stop], real)) * unit)
-    return np.clip(np.concatenate([entries, last]), _LOW, _HIGH).astype(np.int16)
+    table: Array = np.clip(np.concatenate([entries, last]), _LOW, _HIGH).astype(np.int16)
+    return table
 
 
 def on_curve(x: Ints, table: Array) -> Ints:
@@ -89,4 +90,5 @@ def _wrapped(x: Ints) -> Ints:
 
 def _rounded(x: Array) -> Array:
     """C's round: halves away from 0."""
-    return np.copysign(np.floor(np.abs(x) + x.dtype.type(0.5)), x)
+    rounded: Array = np.copysign(np.floor(np.abs(x) + x.dtype.type(0.5)), x)
+    return rounded

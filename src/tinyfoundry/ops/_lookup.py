@@ -81,7 +81,7 @@ class Function:
         yield from meant.complaints(call)
 
     def literals(self, call: Call) -> Mapping[str, Literal]:
-        """What its kernels may ask for: in int8 the results of -128 to 127, and how many elements there are."""
+        """What its kernels may ask for: the results of -128 to 127 (int8), how many elements there are."""
         if call.x.dtype == DType.INT16 and self.int16 is not None:
             return {**self.int16.literals(call), "elements": call.y.elements}
         [table] = self.reference(call, [np.arange(-128, 128, dtype=np.int8)])
@@ -108,6 +108,7 @@ def lookup_op(
             macs=lambda _call: 0,
             literals=function.literals,
             int8=Int8Rule(output=function.output),
+            int16=None if function.int16 is None else Int8Rule(output=function.int16.output),
             samples=samples,
             in_place=(0,),
             kernels="lookup",

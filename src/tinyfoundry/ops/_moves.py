@@ -19,7 +19,8 @@ def no_macs(_call: Call) -> int:
 
 
 def check_moved(call: Call) -> Iterable[str]:
-    """Complaints unless the call is int8 or int16 with one quantization throughout, float32, or plain integers.
+    """Complaints unless the call is int8 or int16 with one quantization throughout, float32, or plain
+    integers.
 
     Plain integers are shapes, which are computed before the network runs: no kernel moves them.
     """

@@ -166,6 +166,7 @@ BATCH_MATMUL = register(
         macs=_macs,
         literals=_literals,
         int8=Int8Rule(),
+        int16=Int8Rule(),
         samples=_samples.with_int16(_samples_of),
     )
 )

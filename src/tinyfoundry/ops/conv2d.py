@@ -70,6 +70,7 @@ CONV2D = register(
         macs=_macs,
         literals=convolution_literals,
         int8=Int8Rule(weights=0),
+        int16=Int8Rule(weights=0),
         samples=_samples.with_int16(_samples_of),
     )
 )

@@ -140,7 +140,7 @@ def _dequantize_check(call: Call) -> Iterable[str]:
 
 
 def _dequantize_reference(call: Call, values: Sequence[Array]) -> list[Array]:
-    # A difference has 9 bits or 16, a scale 24: rounding the exact product once is what a float32 multiply does.
+    # A difference has at most 16 bits, a scale 24: a float32 multiply rounds the exact product once.
     centred = (values[0].astype(np.int32) - call.x.zero_point).astype(np.float32)
     return [centred * np.float32(call.x.scale)]
 

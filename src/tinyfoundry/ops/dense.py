@@ -112,6 +112,7 @@ DENSE = register(
         macs=_macs,
         literals=_literals,
         int8=Int8Rule(weights=0),
+        int16=Int8Rule(weights=0),
         samples=_samples.with_int16(_samples_of),
     )
 )

@@ -89,6 +89,7 @@ DEPTHWISE_CONV2D = register(
         macs=_macs,
         literals=_literals,
         int8=Int8Rule(weights=3),
+        int16=Int8Rule(weights=3),
         samples=_samples.with_int16(_samples_of, biases=(DType.INT64,)),
     )
 )

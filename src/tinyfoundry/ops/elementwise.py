@@ -215,6 +215,7 @@ RELU = register(
         macs=_no_macs,
         literals=_relu_literals,
         int8=Int8Rule(),
+        int16=Int8Rule(),
         samples=_samples.with_int16(
             _relu_samples, lambda s: s.call.attrs.kind is not Activation.RELU_N1_TO_1
         ),

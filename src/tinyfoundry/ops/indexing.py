@@ -128,6 +128,7 @@ STRIDED_SLICE = register(
         macs=no_macs,
         literals=_slice_literals,
         int8=Int8Rule(shared=True),
+        int16=Int8Rule(shared=True),
         samples=_samples.with_int16(_slice_samples),
         kernels="copy",
     )
@@ -187,6 +188,7 @@ GATHER = register(
         macs=no_macs,
         literals=_gather_literals,
         int8=Int8Rule(shared=True),
+        int16=Int8Rule(shared=True),
         samples=_samples.with_int16(_gather_samples),
     )
 )
@@ -242,6 +244,7 @@ BROADCAST = register(
         macs=no_macs,
         literals=_broadcast_literals,
         int8=Int8Rule(shared=True),
+        int16=Int8Rule(shared=True),
         samples=_samples.with_int16(_broadcast_samples),
         kernels="copy",
     )

@@ -168,6 +168,7 @@ MEAN = register(
         macs=no_macs,
         literals=_literals,
         int8=Int8Rule(),
+        int16=Int8Rule(),
         samples=_samples.with_int16(_samples_of),
     )
 )
@@ -212,6 +213,7 @@ REDUCE_MAX = register(
         macs=no_macs,
         literals=_run_literals,
         int8=Int8Rule(shared=True),
+        int16=Int8Rule(shared=True),
         samples=_samples.with_int16(partial(_samples_of, attributes=ReduceMax)),
     )
 )

@@ -108,6 +108,7 @@ RESIZE_NEAREST = register(
         macs=no_macs,
         literals=_nearest_literals,
         int8=Int8Rule(shared=True),
+        int16=Int8Rule(shared=True),
         samples=_samples.with_int16(partial(_samples_of, mappings=(*_MAPPINGS, (True, True)))),
     )
 )
@@ -205,6 +206,7 @@ RESIZE_BILINEAR = register(
         macs=lambda call: 4 * call.y.elements,
         literals=_bilinear_literals,
         int8=Int8Rule(shared=True),
+        int16=Int8Rule(shared=True),
         samples=_samples.with_int16(_samples_of),
     )
 )

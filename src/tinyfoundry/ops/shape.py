@@ -119,6 +119,7 @@ PAD = register(
         macs=no_macs,
         literals=_pad_literals,
         int8=Int8Rule(shared=True),
+        int16=Int8Rule(shared=True),
         samples=_samples.with_int16(_pad_samples),
     )
 )
@@ -162,6 +163,7 @@ RESHAPE = register(
         macs=no_macs,
         literals=_no_literals,
         int8=Int8Rule(shared=True),
+        int16=Int8Rule(shared=True),
         samples=_samples.with_int16(_reshape_samples),
         view=True,
     )
@@ -226,6 +228,7 @@ TRANSPOSE = register(
         macs=no_macs,
         literals=_transpose_literals,
         int8=Int8Rule(shared=True),
+        int16=Int8Rule(shared=True),
         samples=_samples.with_int16(_transpose_samples),
         kernels="copy",
     )
@@ -294,6 +297,7 @@ CONCATENATION = register(
         macs=no_macs,
         literals=_concatenation_literals,
         int8=Int8Rule(shared=True),
+        int16=Int8Rule(shared=True),
         samples=_samples.with_int16(_concatenation_samples),
     )
 )

@@ -88,7 +88,8 @@ def _int16_reference(call: Call, x: Array) -> Array:
     one_and_f = ((total << (headroom - 1)) + 2**13) >> 14
     factor = on_curve(limited16(one_and_f - 2**15 - 2**16), _RECIPROCALS)
     right = 31 - headroom
-    return np.clip((powers * factor + (1 << (right - 1))) >> right, 0, 2**15 - 1).astype(np.int16)
+    share: Array = np.clip((powers * factor + (1 << (right - 1))) >> right, 0, 2**15 - 1).astype(np.int16)
+    return share
 
 
 def _scaling(call: Call) -> tuple[int, int, int]:
@@ -189,6 +190,7 @@ SOFTMAX = register(
         macs=_macs,
         literals=_literals,
         int8=Int8Rule(output=OUTPUT_QUANTIZATION),
+        int16=Int8Rule(output=INT16_OUTPUT),
         samples=_samples_of,
         # A row's maximum and sum are known before any of it is written.
         in_place=(0,),
