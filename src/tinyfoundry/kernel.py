@@ -16,8 +16,9 @@ an array of pointers), ``scratch``, or one of the op's literals: a number, a tab
 
 A file ``<name>_sN.c`` is one text for several element types: it is read once for each of ``_FORMS``, as the
 kernels ``<name>_s8``, ``<name>_s16`` and, where it reads a bias, ``<name>_s16_b32``. In it ``element``,
-``bias`` and ``sum`` (in C ``element_t``, ``bias_t``, ``sum_t``) and ``ELEMENT_MIN`` and ``ELEMENT_MAX`` stand
-for the types and limits of the form; ``sum`` holds any sum of products of two elements.
+``bias`` and ``sum`` (in C ``element_t``, ``bias_t``, ``sum_t``), ``ELEMENT_MIN`` and ``ELEMENT_MAX`` stand for
+the types and limits of the form; ``sum`` holds any sum of products, and ``tf_requantize_sum`` is how
+TensorFlow Lite brings one to another scale.
 """
 
 from __future__ import annotations
@@ -152,6 +153,7 @@ def _written_for(text: str, stem: str, form: str) -> str:
         "ELEMENT_MIN": f"{limits}_MIN",
         "ELEMENT_MAX": f"{limits}_MAX",
     }
+    words["tf_requantize_sum"] = f"tf_requantize{'64' if types['bias'] == 'int64' else ''}"
     words |= {f"{kind}_t": f"{type_}_t" for kind, type_ in types.items()}
     for word, meaning in words.items():
         text = re.sub(rf"\b{word}\b", meaning, text)

@@ -26,7 +26,7 @@ static inline void batch_matmul_sN(const element_t *x1, const element_t *x2, ele
                 for (int k = 0; k < depth; ++k) {
                     acc += (a[k * x1_term] - x1_zero_point) * (b[k * x2_term] - x2_zero_point);
                 }
-                const int32_t scaled = TF_REQUANTIZE_SUM(acc, sizeof acc, multiplier, shift) + y_zero_point;
+                const int32_t scaled = tf_requantize_sum(acc, multiplier, shift) + y_zero_point;
                 *y++ = (element_t)tf_clamp(scaled, ELEMENT_MIN, ELEMENT_MAX);
             }
         }

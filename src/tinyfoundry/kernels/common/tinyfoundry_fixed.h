@@ -38,11 +38,6 @@ static inline int32_t tf_requantize64(int64_t acc, int32_t multiplier, int32_t s
     return (int32_t)((acc * reduced + ((int64_t)1 << (total - 1))) >> total);
 }
 
-/* A sum as TensorFlow Lite brings it to the output's scale when it holds it in so many bytes. */
-#define TF_REQUANTIZE_SUM(acc, bytes, multiplier, shift)                       \
-    ((bytes) == 8 ? tf_requantize64((int64_t)(acc), (multiplier), (shift))     \
-                  : tf_requantize((int32_t)(acc), (multiplier), (shift)))
-
 static inline int32_t tf_clamp(int32_t x, int32_t low, int32_t high)
 {
     return x < low ? low : (x > high ? high : x);

@@ -36,7 +36,7 @@ static inline void conv2d_sN(const element_t *x, const int8_t *w, const bias_t *
                         }
                     }
                 }
-                const int32_t scaled = TF_REQUANTIZE_SUM(acc, sizeof *b, multiplier[oc], shift[oc]) + y_zero_point;
+                const int32_t scaled = tf_requantize_sum(acc, multiplier[oc], shift[oc]) + y_zero_point;
                 y[(row * out_w + ox) * out_c + oc] = (element_t)tf_clamp(scaled, y_min, y_max);
             }
         }

@@ -18,7 +18,7 @@ static inline void dense_sN(const element_t *x, const int8_t *w, const bias_t *b
             for (int ic = 0; ic < in_c; ++ic) {
                 acc += (xs[ic] - x_zero_point) * ws[ic];
             }
-            const int32_t scaled = TF_REQUANTIZE_SUM(acc, sizeof *b, multiplier[oc], shift[oc]) + y_zero_point;
+            const int32_t scaled = tf_requantize_sum(acc, multiplier[oc], shift[oc]) + y_zero_point;
             y[n * out_c + oc] = (element_t)tf_clamp(scaled, y_min, y_max);
         }
     }

@@ -8,8 +8,8 @@ summary = "max pooling, plain C, any stride, padding and window size"
 /* Input x[batch][in_h][in_w][in_c], output y[batch][out_h][out_w][in_c].
  * Every window holds at least one element of the image. */
 static inline void max_pool2d_sN(const element_t *x, element_t *y, int batch, int in_h, int in_w, int in_c,
-                                 int out_h, int out_w, int kernel_h, int kernel_w, int stride_h, int stride_w,
-                                 int pad_top, int pad_left, int y_min, int y_max)
+                                 int out_h, int out_w, int kernel_h, int kernel_w, int stride_h,
+                                 int stride_w, int pad_top, int pad_left, int y_min, int y_max)
 {
     for (int row = 0; row < batch * out_h; ++row) {
         const element_t *const image = x + row / out_h * (in_h * in_w * in_c);

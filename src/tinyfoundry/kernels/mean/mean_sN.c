@@ -6,8 +6,9 @@ summary = "mean or sum over one or two runs of neighbouring axes, plain C"
 #include "tinyfoundry_fixed.h"
 
 /* Input x[kept_0][reduced_0][kept_1][reduced_1][kept_2], output y[kept_0][kept_1][kept_2]. */
-static inline void mean_sN(const element_t *x, element_t *y, int kept_0, int reduced_0, int kept_1, int reduced_1,
-                           int kept_2, int32_t multiplier, int shift, int x_zero_point, int y_zero_point)
+static inline void mean_sN(const element_t *x, element_t *y, int kept_0, int reduced_0, int kept_1,
+                           int reduced_1, int kept_2, int32_t multiplier, int shift, int x_zero_point,
+                           int y_zero_point)
 {
     for (int out = 0; out < kept_0 * kept_1 * kept_2; ++out) {
         const int k2 = out % kept_2;

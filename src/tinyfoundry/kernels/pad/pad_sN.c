@@ -6,9 +6,9 @@ summary = "padding in up to four dimensions, plain C"
 #include <stdint.h>
 
 /* Input x[in_0][in_1][in_2][in_3], output y[out_0][out_1][out_2][out_3]. */
-static inline void pad_sN(const element_t *x, element_t *y, int in_0, int in_1, int in_2, int in_3, int out_0,
-                          int out_1, int out_2, int out_3, int before_0, int before_1, int before_2,
-                          int before_3, int fill)
+static inline void pad_sN(const element_t *x, element_t *y, int in_0, int in_1, int in_2, int in_3,
+                          int out_0, int out_1, int out_2, int out_3, int before_0, int before_1,
+                          int before_2, int before_3, int fill)
 {
     for (int row = 0; row < out_0 * out_1 * out_2; ++row) {
         const int i = row / (out_1 * out_2) - before_0;

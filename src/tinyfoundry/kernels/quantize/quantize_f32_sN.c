@@ -13,8 +13,8 @@ static inline void quantize_f32_sN(const float *x, element_t *y, int elements, f
         if (steps != steps) {
             steps = 0.0f;
         }
-        /* Within these limits, which lie beyond the type for every zero point, the conversion is defined and the
-         * fraction below is exact. */
+        /* Within these limits, which lie beyond the type for every zero point, the conversion is defined and
+         * the fraction below is exact. */
         const float beyond = -4.0f * ELEMENT_MIN;
         steps = steps < -beyond ? -beyond : (steps > beyond ? beyond : steps);
         const int32_t whole = (int32_t)steps;

@@ -6,8 +6,8 @@ summary = "largest values over one or two runs of neighbouring axes, plain C"
 #include <stdint.h>
 
 /* Input x[kept_0][reduced_0][kept_1][reduced_1][kept_2], output y[kept_0][kept_1][kept_2]. */
-static inline void reduce_max_sN(const element_t *x, element_t *y, int kept_0, int reduced_0, int kept_1, int reduced_1,
-                                 int kept_2)
+static inline void reduce_max_sN(const element_t *x, element_t *y, int kept_0, int reduced_0, int kept_1,
+                                 int reduced_1, int kept_2)
 {
     for (int i = 0; i < kept_0 * kept_1 * kept_2; ++i) {
         y[i] = ELEMENT_MIN;

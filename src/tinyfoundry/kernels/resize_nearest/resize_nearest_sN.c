@@ -6,8 +6,9 @@ summary = "nearest neighbours by tables of rows and columns, plain C"
 #include <stdint.h>
 
 /* Input x[n][in_h][in_w][c], output y[n][out_h][out_w][c]. */
-static inline void resize_nearest_sN(const element_t *x, element_t *y, const int32_t *rows, const int32_t *columns,
-                                     int n, int in_h, int in_w, int c, int out_h, int out_w)
+static inline void resize_nearest_sN(const element_t *x, element_t *y, const int32_t *rows,
+                                     const int32_t *columns, int n, int in_h, int in_w, int c, int out_h,
+                                     int out_w)
 {
     for (int image = 0; image < n; ++image) {
         for (int i = 0; i < out_h; ++i) {
