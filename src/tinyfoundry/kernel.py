@@ -16,8 +16,8 @@ an array of pointers), ``scratch``, or one of the op's literals: a number, a tab
 
 A file ``<name>_sN.c`` is one text for several element types: it is read once for each of ``_FORMS``, as the
 kernels ``<name>_s8``, ``<name>_s16`` and, where it reads a bias, ``<name>_s16_b32``. In it ``element``,
-``bias`` and ``sum`` (in C ``element_t``, ``bias_t``, ``sum_t``), ``ELEMENT_MIN`` and ``ELEMENT_MAX`` stand for
-the types and limits of the form; ``sum`` holds any sum of products, and ``tf_requantize_sum`` is how
+``bias`` and ``sum`` (in C ``element_t``, ``bias_t``, ``sum_t``), ``ELEMENT_MIN`` and ``ELEMENT_MAX`` stand
+for the types and limits of the form; ``sum`` holds any sum of products, and ``tf_requantize_sum`` is how
 TensorFlow Lite brings one to another scale.
 """
 
