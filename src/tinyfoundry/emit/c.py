@@ -270,11 +270,9 @@ def _element(name: str, kind: str, index: int, prefix: str, type_: Type) -> str:
     """What to cast a face's pointer to, where that is no int8_t."""
     if type_.dtype == "int8":
         return ""
-    face, element = f"{name}_{kind.lower()}({index})", c_type(type_.dtype)
-    return (
-        f"/* Elements are {element}, in the byte order of the core: ({prefix}_ELEMENT *)(void *){face}. */\n"
-        f"#define {prefix}_ELEMENT {element}\n"
-    )
+    face = f"({prefix}_ELEMENT *)(void *){name}_{kind.lower()}({index})"
+    what = f"/* What its elements are, to read and write them as {face}. */"
+    return f"{what}\n#define {prefix}_ELEMENT {c_type(type_.dtype)}\n"
 
 
 def _affine(prefix: str, type_: Type) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from tinyfoundry.fixed import stored_values
 from tinyfoundry.ir.graph import Array, Graph, Type
 from tinyfoundry.jobs.calibration import model_inputs
-from tinyfoundry.jobs.samples import sample_inputs
+from tinyfoundry.jobs.samples import largest_float, sample_inputs
 
 EXTREMES = 3
 Sets = Sequence[Sequence[Array]]
@@ -28,9 +28,10 @@ def probes(graph: Graph, count: int, seed: int, data: str | Path | None) -> dict
     edges = (count - len(extremes) + 7) // 8
     rng = np.random.default_rng([seed, 1])
     types = [graph.types[name] for name in graph.inputs]
+    faces = [(type_, largest_float(graph, name)) for type_, name in zip(types, graph.inputs, strict=True)]
     sets: dict[str, Sets] = {
         "extremes": extremes,
-        "edges": [[_edge(type_, index, rng) for type_ in types] for index in range(edges)],
+        "edges": [[_edge(*face, index, rng) for face in faces] for index in range(edges)],
         "random": sample_inputs(graph, count - edges, seed)[len(extremes) :],
     }
     if data is not None:
@@ -42,11 +43,11 @@ def probes(graph: Graph, count: int, seed: int, data: str | Path | None) -> dict
     return {kind: inputs for kind, inputs in sets.items() if inputs}
 
 
-def _edge(type_: Type, index: int, rng: np.random.Generator) -> Array:
+def _edge(type_: Type, most: float, index: int, rng: np.random.Generator) -> Array:
     dtype = np.dtype(type_.dtype.value)
     if type_.dtype == "float32":
         tiny = float(np.finfo(np.float32).tiny)
-        values = np.array([-1e6, -1.0, -tiny, 0.0, tiny, 1.0, 1e6])
+        values = np.array([-most, -1.0, -tiny, 0.0, tiny, 1.0, most])
     else:
         low, high = type_.dtype.limits
         zero = 0 if type_.quant is None else type_.zero_point
