@@ -12,6 +12,7 @@ from c_libraries import compiled, run_self_test
 from graphs import inputs_of
 from int16_nets import NETS, ds_cnn, in_16x8, squeeze_excite
 from litert import litert_judge, litert_run
+from small_nets import random_net
 from tinyfoundry.builder import Builder
 from tinyfoundry.errors import GraphError, OptionError
 from tinyfoundry.exporters.tflite import export
@@ -64,6 +65,17 @@ def test_emitted_c_gives_the_bytes_of_the_reference(make, tmp_path: Path) -> Non
     compiled(in_16x8(make()), tmp_path)
     sanitize = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     assert "0 of 6 golden samples differ" in run_self_test(tmp_path, sanitize)
+
+
+@pytest.mark.parametrize("seed", [1, 3, 6, 8, 12])
+def test_random_networks(seed: int, tmp_path: Path) -> None:
+    """Planned, emitted and run under the sanitizers, and layer by layer what LiteRT says."""
+    graph = in_16x8(random_net(seed, floats=True))
+    judge = litert_judge(graph)
+    for inputs in sets(graph, 3):
+        assert all(map(np.array_equal, interpret(graph, inputs), judge(inputs)))
+    compiled(graph, tmp_path)
+    assert "0 of 6 golden" in run_self_test(tmp_path, ("-fsanitize=address,undefined",))
 
 
 @pytest.mark.parametrize(("make", "board"), list(zip(NETS, (*BOARDS, *BOARDS), strict=False)))
