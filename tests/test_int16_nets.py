@@ -9,8 +9,9 @@ import pytest
 
 import tinyfoundry
 from c_libraries import compiled, run_self_test
+from c_libraries import tinyfoundry as tinyfoundry_command
 from graphs import inputs_of
-from int16_nets import NETS, ds_cnn, in_16x8, squeeze_excite
+from int16_nets import NETS, attention, ds_cnn, in_16x8, squeeze_excite
 from litert import litert_judge, litert_run
 from small_nets import random_net
 from tinyfoundry.builder import Builder
@@ -168,3 +169,18 @@ def test_ranges_become_symmetric() -> None:
     for low, high, scale in ((-1.0, 3.0, 3 / 32767), (-8.0, 0.0, 8 / 32767), (0.0, 0.0, 1 / 32767)):
         quant = quantization_of(Range(low, high), DType.INT16)
         assert quant == per_tensor(scale)
+
+
+def test_the_command_line_takes_activations(tmp_path: Path) -> None:
+    """A float model by the real command; and what it says of an int16 one that is calibrated again."""
+    (tmp_path / "float.tflite").write_bytes(export(attention()))
+    (tmp_path / "wide.tflite").write_bytes(export(in_16x8(attention())))
+    np.save(tmp_path / "x.npy", np.random.default_rng(5).standard_normal((9, 9, 6)).astype(np.float32))
+    options = ("-b", "nucleo-f446re", "-o", "out", "--samples", 3, "--calibration", "x.npy")
+    done = tinyfoundry_command("compile", "float.tflite", *options, "--activations", "int16", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "batch_matmul_s16" in (tmp_path / "out" / "report.json").read_text()
+    done = tinyfoundry_command("compile", "wide.tflite", *options, cwd=tmp_path)
+    assert done.returncode == 2
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "--calibration: model 'wide' is quantised already; leave the option out" in said
