@@ -17,8 +17,8 @@ an array of pointers), ``scratch``, or one of the op's literals: a number, a tab
 A file ``<name>_sN.c`` is one text for several element types: it is read once for each of ``_FORMS``, as the
 kernels ``<name>_s8``, ``<name>_s16`` and, where it reads a bias, ``<name>_s16_b32``. In it ``element``,
 ``bias`` and ``sum`` (in C ``element_t``, ``bias_t``, ``sum_t``), ``ELEMENT_MIN`` and ``ELEMENT_MAX`` stand
-for the types and limits of the form; ``sum`` holds any sum of products, and ``tf_requantize_sum`` is how
-TensorFlow Lite brings one to another scale.
+for the types and limits of the form; ``sum`` holds any sum of products, ``tf_requantize_sum`` is how
+TensorFlow Lite brings one to another scale, and other names in ``_sN`` end in ``_s8`` or ``_s16``.
 """
 
 from __future__ import annotations
@@ -157,6 +157,7 @@ def _written_for(text: str, stem: str, form: str) -> str:
     words |= {f"{kind}_t": f"{type_}_t" for kind, type_ in types.items()}
     for word, meaning in words.items():
         text = re.sub(rf"\b{word}\b", meaning, text)
+    text = re.sub(rf"(\w){_SEVERAL}\b", rf"\1{'_s8' if types['element'] == 'int8' else '_s16'}", text)
     return re.sub(r'"(element|bias|sum)"', lambda match: f'"{types[match[1]]}"', text)
 
 

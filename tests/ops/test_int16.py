@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from c_libraries import compiled, run_self_test
 from graphs import single
 from litert import litert_run
 from tinyfoundry.exporters.tflite import export
@@ -19,6 +21,7 @@ from tinyfoundry.ops._window import Window
 from tinyfoundry.ops.batch_matmul import BatchMatMul
 from tinyfoundry.ops.conv2d import Conv2D
 from tinyfoundry.ops.convert import Quantize
+from tinyfoundry.ops.dense import Dense
 from tinyfoundry.ops.elementwise import Add, Relu, Sub
 from tinyfoundry.ops.product import Mul
 from tinyfoundry.ops.smooth import INT16_OUTPUT, LeakyRelu, Logistic, Tanh
@@ -85,6 +88,17 @@ def test_sums_beyond_32_bits(factor: float) -> None:
         found = assert_exact(graph, np.full(x.shape, value, np.int16))
         if factor == 2.0**-18 and abs(value) > 1:
             assert np.abs(found.ravel()[:2]).tolist() == [abs(value) * 2000 * 127 // 2**18] * 2
+
+
+@pytest.mark.parametrize("weight", [-128, 127])
+def test_c_holds_the_largest_sums(weight: int, tmp_path: Path) -> None:
+    """C adds some products in 32 bits before it goes on in 64: never more than fit, says the sanitizer."""
+    x, y = wide((1, 1100), 0.001), wide((1, 2), 0.001 * 0.01 * 2**18)
+    w = Type((2, 1100), DType.INT8, per_tensor(0.01))
+    constants = {1: np.full(w.shape, weight, np.int8), 2: np.array([2**40, -(2**40)])}
+    compiled(graph_of("dense", Dense(), [x, w, Type((2,), DType.INT64)], y, constants), tmp_path)
+    sanitize = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
+    assert "0 of 6 golden samples differ" in run_self_test(tmp_path, sanitize)
 
 
 def test_products_of_matrices_beyond_32_bits() -> None:

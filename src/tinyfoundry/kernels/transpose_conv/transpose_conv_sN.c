@@ -3,6 +3,7 @@ op = "transpose_conv"
 types = { x = "element", w = "int8", b = "bias", y = "element" }
 summary = "transposed 2-D convolution, plain C, any stride, padding and kernel size"
 */
+#include "tinyfoundry_dot.h"
 #include "tinyfoundry_fixed.h"
 
 /* Input x[batch][in_h][in_w][in_c], weights w[out_c][kernel_h][kernel_w][in_c],
@@ -33,9 +34,7 @@ static inline void transpose_conv_sN(const element_t *x, const int8_t *w, const 
                         }
                         const element_t *const xs = image + (iy * in_w + ix) * in_c;
                         const int8_t *const ws = w + ((oc * kernel_h + ky) * kernel_w + kx) * in_c;
-                        for (int ic = 0; ic < in_c; ++ic) {
-                            acc += (xs[ic] - x_zero_point) * ws[ic];
-                        }
+                        TF_DOT_sN(acc, xs, ws, in_c, x_zero_point);
                     }
                 }
                 const int32_t scaled = tf_requantize_sum(acc, multiplier[oc], shift[oc]) + y_zero_point;
