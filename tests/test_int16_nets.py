@@ -125,7 +125,7 @@ def test_compile_quantises_to_16x8(tmp_path: Path) -> None:
 def test_activations_of_another_type_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"^--activations 'int4': wanted int8 or int16$"):
         tinyfoundry.compile(
-            ds_cnn(), board="nucleo-f446re", output=tmp_path / "out", calibration=tmp_path, activations="int4"
+            ds_cnn(), board="nucleo-f446re", output=tmp_path / "out", calibration="x.npy", activations="int4"
         )
 
 

@@ -11,6 +11,7 @@ from tinyfoundry.fixed import stored_values
 from tinyfoundry.ir.graph import Array, Graph, Type
 from tinyfoundry.jobs.calibration import model_inputs
 from tinyfoundry.jobs.samples import largest_float, sample_inputs
+from tinyfoundry.op import value_limits
 
 EXTREMES = 3
 Sets = Sequence[Sequence[Array]]
@@ -28,10 +29,9 @@ def probes(graph: Graph, count: int, seed: int, data: str | Path | None) -> dict
     edges = (count - len(extremes) + 7) // 8
     rng = np.random.default_rng([seed, 1])
     types = [graph.types[name] for name in graph.inputs]
-    faces = [(type_, largest_float(graph, name)) for type_, name in zip(types, graph.inputs, strict=True)]
     sets: dict[str, Sets] = {
         "extremes": extremes,
-        "edges": [[_edge(*face, index, rng) for face in faces] for index in range(edges)],
+        "edges": [[_edge(graph, name, index, rng) for name in graph.inputs] for index in range(edges)],
         "random": sample_inputs(graph, count - edges, seed)[len(extremes) :],
     }
     if data is not None:
@@ -43,13 +43,14 @@ def probes(graph: Graph, count: int, seed: int, data: str | Path | None) -> dict
     return {kind: inputs for kind, inputs in sets.items() if inputs}
 
 
-def _edge(type_: Type, most: float, index: int, rng: np.random.Generator) -> Array:
+def _edge(graph: Graph, name: str, index: int, rng: np.random.Generator) -> Array:
+    type_ = graph.types[name]
     dtype = np.dtype(type_.dtype.value)
     if type_.dtype == "float32":
-        tiny = float(np.finfo(np.float32).tiny)
+        tiny, most = float(np.finfo(np.float32).tiny), largest_float(graph, name)
         values = np.array([-most, -1.0, -tiny, 0.0, tiny, 1.0, most])
     else:
-        low, high = type_.dtype.limits
+        low, high = value_limits(graph, name)
         zero = 0 if type_.quant is None else type_.zero_point
         values = np.clip([low, low + 1, zero - 1, zero, zero + 1, high - 1, high], low, high)
     if index < 2:  # every other element lowest and highest, then the other way round

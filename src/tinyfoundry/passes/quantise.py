@@ -39,13 +39,15 @@ def quantise(
     point.
 
     Raises:
-        GraphError: the graph is not float32 throughout, nodes' ops have no rule, or a range is missing.
+        GraphError: the graph is not float32 throughout (but for indices, which stay whole numbers), nodes'
+        ops have no rule, or a range is missing.
     """
     _check(graph, activations)
     stored = _activation_types(graph, ranges, activations)
-    types, constants = dict(stored), dict[str, Array]()
+    types = {**stored, **{name: graph.types[name] for name in graph.types if _counts(graph, name)}}
+    constants = {name: value for name, value in graph.constants.items() if _counts(graph, name)}
     for node in graph.nodes:
-        for name, type_, value in _constants_of(graph, node, stored):
+        for name, type_, value in _constants_of(graph, node, stored, activations):
             if types.get(name, type_) != type_:
                 raise GraphError(
                     f"{_place(graph, node)}: constant '{name}' is needed with two quantizations; copy it"
@@ -72,7 +74,7 @@ def quantization_of(range_: Range, dtype: DType = DType.INT8) -> Quantization:
 
 def _check(graph: Graph, activations: DType) -> None:
     for name, type_ in graph.types.items():
-        if type_.dtype != "float32":
+        if type_.dtype != "float32" and not _counts(graph, name):
             raise GraphError(
                 f"quantise: graph '{graph.name}', tensor '{name}' is {type_}; wanted float32 throughout"
             )
@@ -85,6 +87,11 @@ def _check(graph: Graph, activations: DType) -> None:
         raise GraphError(
             f"quantise: graph '{graph.name}': no int16 form of {listed}; quantise to int8, or take them out"
         )
+
+
+def _counts(graph: Graph, name: str) -> bool:
+    """Whether a tensor holds whole numbers: indices, which have no quantization."""
+    return graph.types[name].dtype in (DType.INT32, DType.INT64)
 
 
 def _rule_of(node: Node, activations: DType) -> Int8Rule | None:
@@ -132,7 +139,7 @@ def _groups(graph: Graph, dtype: DType) -> dict[str, str]:
     """Every tensor that is no weight or bias -> the first tensor of its group; a group shares one
     quantization.
     """
-    parent: dict[str, str] = {name: name for name in graph.inputs}
+    parent: dict[str, str] = {name: name for name in graph.inputs if not _counts(graph, name)}
 
     def root(name: str) -> str:
         while parent.setdefault(name, name) != name:
@@ -140,7 +147,10 @@ def _groups(graph: Graph, dtype: DType) -> dict[str, str]:
         return name
 
     for node in graph.nodes:
-        held = [name for name in node.inputs if name not in _weight_names(node)]
+        weights = _weight_names(node)
+        held = [name for name in node.inputs if name not in weights and not _counts(graph, name)]
+        if not held:  # it moves indices
+            continue
         for name in (*held, *node.outputs):
             root(name)
         if _rule(node, dtype).shared:
@@ -160,10 +170,9 @@ def _range_of(graph: Graph, name: str, ranges: Ranges) -> Range:
 
 
 def _constants_of(
-    graph: Graph, node: Node, activations: Mapping[str, Type]
+    graph: Graph, node: Node, activations: Mapping[str, Type], dtype: DType
 ) -> Iterable[tuple[str, Type, Array]]:
     """Name, type and stored value of each constant that ``node`` reads."""
-    dtype = activations[node.outputs[0]].dtype
     axis = _rule(node, dtype).weights
     if axis is not None:
         x, w, b = node.inputs
@@ -205,20 +214,23 @@ def _stored(value: Array, type_: Type) -> Array:
 
 def _with_float_faces(graph: Graph) -> Graph:
     quantize, dequantize = get_op("quantize"), get_op("dequantize")
-    outside = {name: f"{name}_float" for name in (*graph.inputs, *graph.outputs)}
+    faces = [name for name in (*graph.inputs, *graph.outputs) if not _counts(graph, name)]
+    outside = {name: f"{name}_float" for name in faces}
     entry = [
         Node(f"{n}_quantize", quantize.name, (outside[n],), (n,), quantize.attributes(graph.types[n].dtype))
         for n in graph.inputs
+        if n in outside
     ]
     leave = [
         Node(f"{n}_dequantize", dequantize.name, (n,), (outside[n],), dequantize.attributes())
         for n in graph.outputs
+        if n in outside
     ]
     types = {outer: Type(graph.types[inner].shape, DType.FLOAT32) for inner, outer in outside.items()}
     return replace(
         graph,
-        inputs=tuple(outside[name] for name in graph.inputs),
-        outputs=tuple(outside[name] for name in graph.outputs),
+        inputs=tuple(outside.get(name, name) for name in graph.inputs),
+        outputs=tuple(outside.get(name, name) for name in graph.outputs),
         nodes=(*entry, *graph.nodes, *leave),
         types={**graph.types, **types},
     )
