@@ -166,7 +166,7 @@ def sensor_fusion() -> Graph:
     peak = b.apply("reduce_max", (apart,), ReduceMax((1,)))
     power = b.apply("sum", (b.apply("squared_difference", (acc, gyro)),), Sum((1,)))
     strength = b.apply("sqrt", (power,))
-    negative = b.constant("negative", np.array(-1.0, np.float32))
+    negative = b.constant("negative", np.array(-0.1, np.float32))
     calm = b.apply("exp", (b.apply("mul", (strength, negative)),))
     newest = b.apply("strided_slice", (acc,), StridedSlice((0, 31, 0), (1, 8, 3), (1, -1, 1)))
     newest = b.apply("gather", (newest,), Gather(2, (2, 0)))
