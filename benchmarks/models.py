@@ -32,7 +32,7 @@ from backbones import load_backbone
 
 TRAINED = ("kws_ref_model", "vww_96_int8", "pretrainedResnet_quant", "ad01_int8", "mcunet_vww1")
 BOARD = "nucleo-l4r5zi"
-REAL = 50
+REAL = 25
 HEADER = (
     *("model", "MACs", "instructions", "per MAC", "cycles", "ms"),
     *("arena", "lower bound", "RAM", "code", "weights"),

@@ -47,6 +47,6 @@ def prove(
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
-        built = tinyfoundry.compile(model, board=board, output=out, io=io, calibration=calibration)
+        built = tinyfoundry.compile(model, board=board, output=out, io=io, samples=4, calibration=calibration)
         found = tinyfoundry.verify(model, built.folder, samples=samples, seed=1, data=data)
         return Proof(built.report, found.certificate)
