@@ -1,6 +1,6 @@
 """Accuracy of MLPerf Tiny's networks on their data: LiteRT, host C and simulated board on the same inputs.
 
-    python benchmarks/mlperf.py [--board 1000]
+    python benchmarks/mlperf.py [--board 2000]
 
 All inputs go through LiteRT's default kernels, without delegates, and the C on this machine; the first
 ``--board`` of them also through the simulated board and LiteRT's reference kernels, which round as
@@ -117,7 +117,7 @@ def row(task: Task, on_board: int) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures both networks and writes the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--board", type=int, default=1000, help="inputs to run on the simulated board")
+    parser.add_argument("--board", type=int, default=2000, help="inputs to run on the simulated board")
     options = parser.parse_args(arguments)
     rows = [row(task(), options.board) for task in (keywords, images)]
     write("mlperf", f"python benchmarks/mlperf.py --board {options.board}", HEADER, rows)
