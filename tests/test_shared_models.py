@@ -13,7 +13,8 @@ import pytest
 import tinyfoundry
 from backbones import load_backbone
 from graphs import random_input
-from litert import assert_layers_are_litert_s, litert_judge
+from judged import assert_layers_are_litert_s
+from litert import litert_judge
 from tinyfoundry.exporters.tflite import export
 from tinyfoundry.importers.tflite import load
 from tinyfoundry.passes.int8_faces import int8_faces

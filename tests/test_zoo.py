@@ -11,7 +11,7 @@ import pytest
 import tinyfoundry
 import zoo
 from graphs import inputs_of
-from litert import assert_layers_are_litert_s
+from judged import assert_layers_are_litert_s
 from tinyfoundry.op import all_ops
 
 BOARDS = ("nucleo-f446re", "raspberry-pi-pico", "esp32-c3-devkitm-1")  # Armv7E-M, Armv6-M, RV32IMC
