@@ -19,11 +19,13 @@ import onnx_nets
 import zoo_torch
 from detector import Detector
 from float_nets import Floats, layer_norm
+from tinyfoundry.builder import Builder
 from tinyfoundry.exporters.tflite import export
 from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import Array, DType, Graph, Type
 from tinyfoundry.jobs.calibration import to_int8
 from tinyfoundry.jobs.importing import load_model
+from tinyfoundry.op import value_limits
 from tinyfoundry.ops._activation import Activation
 from tinyfoundry.ops._samples import same
 from tinyfoundry.ops._window import Window
@@ -36,6 +38,7 @@ from tinyfoundry.ops.pool import AveragePool2D
 from tinyfoundry.ops.reduce import Mean, ReduceMax, Sum
 from tinyfoundry.ops.resize import Resize
 from tinyfoundry.ops.shape import Concatenation, Pad, Reshape, Transpose
+from tinyfoundry.ops.take import Take
 from tinyfoundry.passes.calibrate import Watch, calibrate
 from tinyfoundry.passes.quantise import quantise
 from tinyfoundry.pipeline import Options, simplify
@@ -91,14 +94,20 @@ def _is_int8(graph: Graph) -> bool:
 
 def _int8(graph: Graph) -> Graph:
     rng = np.random.default_rng(4)
-    shapes = [graph.types[name].shape for name in graph.inputs]
-    sets = [[rng.standard_normal(s).astype(np.float32) for s in shapes] for _ in range(CALIBRATION)]
+    sets = [[_drawn(graph, name, rng) for name in graph.inputs] for _ in range(CALIBRATION)]
 
     def run(graph: Graph, indices: Array, watch: Watch) -> None:
         for index in indices:
             interpret(graph, sets[index], watch)
 
     return quantise(graph, calibrate(graph, np.arange(CALIBRATION), run))
+
+
+def _drawn(graph: Graph, name: str, rng: np.random.Generator) -> Array:
+    type_ = graph.types[name]
+    if type_.dtype == DType.FLOAT32:
+        return rng.standard_normal(type_.shape).astype(np.float32)
+    return rng.integers(*value_limits(graph, name), type_.shape, endpoint=True).astype(type_.dtype.value)
 
 
 def resnet_qdq() -> bytes:
@@ -193,6 +202,21 @@ def super_resolution() -> Graph:
     return b.finish(b.apply("add", (x, large), name="picture"))
 
 
+def words() -> Graph:
+    """A sentence's class: the mean of its words' embeddings, and two dense layers."""
+    rng, b = np.random.default_rng(3), Builder("words")
+    sentence = b.input("sentence", Type((1, 12), DType.INT32))
+    table, *weights = (
+        b.constant("w", rng.standard_normal(shape).astype(np.float32))
+        for shape in ((40, 8), (10, 8), (4, 10))
+    )
+    x = b.apply("mean", (b.apply("take", (table, sentence), Take(), name="vectors"),), Mean((1,)))
+    for w, kind in zip(weights, (Activation.RELU, Activation.NONE), strict=True):
+        bias = b.constant("b", rng.standard_normal(b.type_of(w).shape[0]).astype(np.float32))
+        x = b.apply("dense", (x, w, bias), Dense(kind))
+    return b.finish(b.apply("softmax", (x,), name="topics"))
+
+
 NETS: dict[str, Callable[[], Graph | bytes]] = {
     "mobilenet_v1": onnx_nets.mobilenet,
     "mobilenet_v2": zoo_torch.mobilenet_v2,
@@ -210,6 +234,7 @@ NETS: dict[str, Callable[[], Graph | bytes]] = {
     "sensor_fusion": sensor_fusion,
     "super_resolution": super_resolution,
     "decoder": zoo_torch.decoder,
+    "words": words,
     **float_nets.NETS,  # transformer, U-Net, squeeze and excite, layer normalisation
 }
 """Name -> network."""
