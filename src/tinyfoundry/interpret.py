@@ -8,7 +8,8 @@ import numpy as np
 
 from tinyfoundry import ops  # noqa: F401 - importing it registers every op
 from tinyfoundry.errors import GraphError
-from tinyfoundry.ir.graph import Array, Graph
+from tinyfoundry.fixed import stored_values
+from tinyfoundry.ir.graph import Array, Graph, Type
 from tinyfoundry.op import call_of, get_op
 
 
@@ -47,3 +48,11 @@ def checked(graph: Graph, inputs: Sequence[Array]) -> Sequence[Array]:
                 f"graph '{graph.name}', input '{name}': got {value.dtype}{list(value.shape)}, wanted {type_}"
             )
     return inputs
+
+
+def entering(type_: Type, x: Array) -> Array:
+    """Real values ``x`` as a graph takes them at an input of ``type_``: stored ones where it is quantized."""
+    if type_.quant is None:
+        return np.ascontiguousarray(x, type_.dtype.value)
+    stored = stored_values(x, type_.scale, type_.zero_point, *type_.dtype.limits)
+    return np.ascontiguousarray(stored, type_.dtype.value)
