@@ -11,11 +11,14 @@ from tinyfoundry.ir.graph import Graph
 from tinyfoundry.jobs.assemble import Built
 from tinyfoundry.jobs.build import build_from_data
 from tinyfoundry.jobs.compile import compile_model
+from tinyfoundry.jobs.errors import LayerError, model_errors
 from tinyfoundry.jobs.limits import Limits
 from tinyfoundry.jobs.loaded import Loaded, dequantised
 from tinyfoundry.jobs.progress import Progress, silent
 from tinyfoundry.jobs.verify import Verification, verify_build
 from tinyfoundry.packages import About, export_package
+from tinyfoundry.passes.observe import observer_of
+from tinyfoundry.passes.post_training import PostTraining
 
 __all__ = [
     "Built",
@@ -24,6 +27,7 @@ __all__ = [
     "Verification",
     "build",
     "compile",
+    "errors",
     "export",
     "load",
     "simulate",
@@ -69,19 +73,45 @@ def compile(  # noqa: A001 - the verb that users expect
     seed: int = 0,
     progress: Progress = silent,
     calibration: str | Path | None = None,
+    observer: str | None = None,
+    equalise: bool | None = None,
+    bias_correction: bool | None = None,
 ) -> Built:
     """A trained model (.tflite, .onnx, or a graph) in, C out, proven bit for bit on ``samples`` inputs.
 
     io: "int8" takes float faces off (scale and zero point are in the header), "float" keeps them.
     calibration: for a float32 model, inputs to quantise it with: an .npy or .npz of what the model is fed, or
     a data set as ``build`` reads it, whose features are then normalised as ``build`` does.
+    observer: what the ranges of activations are made by: "min-max", "percentile" or "mse". equalise: even out
+    channels between layers. bias_correction: take mean errors out of the biases. Where one is None, what has
+    the least error on the calibration inputs is kept.
 
     Raises:
         ModelError: the file is damaged or uses something unsupported, or is float32 and nothing is given to
         calibrate it with. DataError: the calibration data do not suit the model. DoesNotFit: it needs more
         than the limits or the board allow. OptionError, Mismatch, SimulationError: as in ``build``.
     """
-    return compile_model(model, board, output, io, limits or Limits(), samples, seed, progress, calibration)
+    how = _post_training(observer, equalise, bias_correction)
+    limits = limits or Limits()
+    return compile_model(model, board, output, io, limits, samples, seed, progress, calibration, how)
+
+
+def errors(
+    model: str | Path | Graph,
+    calibration: str | Path,
+    *,
+    observer: str | None = None,
+    equalise: bool | None = None,
+    bias_correction: bool | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> tuple[LayerError, ...]:
+    """How far each layer of a float32 model is from its float form once it is int8, the worst first.
+
+    Arguments and errors as in ``compile``; the figures are over some of the calibration inputs.
+    """
+    how = _post_training(observer, equalise, bias_correction)
+    return model_errors(model, calibration, how, seed, progress)
 
 
 def load(folder: str | Path, board: str | Path | None = None) -> Loaded:
@@ -142,3 +172,7 @@ def verify(
         OptionError: samples or seed is out of range. SimulationError: the program misbehaved on the board.
     """
     return verify_build(model, folder, samples, data, seed, progress)
+
+
+def _post_training(observer: str | None, equalise: bool | None, bias_correction: bool | None) -> PostTraining:
+    return PostTraining(None if observer is None else observer_of(observer), equalise, bias_correction)

@@ -8,6 +8,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -60,6 +61,29 @@ MaxFlash = Annotated[str | None, typer.Option(help="Most flash to use: code and 
 Latency = Annotated[str | None, typer.Option(help="Longest inference at the board's clock. 50ms, 1s.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Everything random follows from it.")]
 Built = Annotated[Path, typer.Argument(help="Folder that `build` or `compile` made.")]
+
+Calibration = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATA",
+        help="Quantise a float32 model with this: .npy or .npz of its inputs, or data as for `build`.",
+    ),
+]
+Observer = Annotated[
+    str | None,
+    typer.Option(help="Ranges by `min-max`, `percentile` or `mse`. [default: whichever errs least]"),
+]
+Equalise = Annotated[
+    bool | None,
+    typer.Option("--equalise/--no-equalise", help="Even out channels. [default: where that errs less]"),
+]
+BiasCorrection = Annotated[
+    bool | None,
+    typer.Option(
+        "--bias-correction/--no-bias-correction",
+        help="Take mean errors out of the biases. [default: where that errs less]",
+    ),
+]
 
 Package = Annotated[
     Path | None,
@@ -119,13 +143,10 @@ def compile(  # noqa: A001 - the verb that users expect
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     samples: Annotated[int, typer.Option(min=1, max=100_000, help="Inputs to prove exactness on.")] = 20,
-    calibration: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATA",
-            help="Quantise a float32 model with this: .npy or .npz of its inputs, or data as for `build`.",
-        ),
-    ] = None,
+    calibration: Calibration = None,
+    observer: Observer = None,
+    equalise: Equalise = None,
+    bias_correction: BiasCorrection = None,
     seed: Seed = 0,
 ) -> None:
     """A trained model in, C out, proven on the simulated board.
@@ -146,8 +167,39 @@ def compile(  # noqa: A001 - the verb that users expect
             seed=seed,
             progress=progress,
             calibration=calibration,
+            observer=observer,
+            equalise=equalise,
+            bias_correction=bias_correction,
         )
     )
+
+
+@app.command()
+def errors(
+    model: Annotated[Path, typer.Argument(help="A float32 .tflite or .onnx model.")],
+    calibration: Annotated[
+        str, typer.Option(metavar="DATA", help="As for `compile`; errors are measured on it too.")
+    ],
+    observer: Observer = None,
+    equalise: Equalise = None,
+    bias_correction: BiasCorrection = None,
+    seed: Seed = 0,
+) -> None:
+    """How far each layer of a model is from float once it is int8, the worst first, and why.
+
+    For example `tinyfoundry errors model.onnx --calibration x.npy`.
+    """
+    with Progress(err if err.is_terminal else out) as progress:
+        rows = api.errors(
+            model,
+            calibration,
+            observer=observer,
+            equalise=equalise,
+            bias_correction=bias_correction,
+            seed=seed,
+            progress=progress,
+        )
+    out.print(table.errors([asdict(row) for row in rows]))
 
 
 @app.command()

@@ -10,10 +10,9 @@ import numpy as np
 
 from tinyfoundry.data import load, split
 from tinyfoundry.errors import DataError, GraphError, ModelError, OptionError
-from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import Array, DType, Graph, Shape
-from tinyfoundry.passes.calibrate import Watch, calibrate
-from tinyfoundry.passes.quantise import quantise
+from tinyfoundry.passes.calibrate import Watch
+from tinyfoundry.passes.post_training import PostTraining, Quantised, interpreted, post_training
 from tinyfoundry.pipeline import Options, simplify
 
 SAMPLES = 500
@@ -30,18 +29,24 @@ def to_int8(
     float_faces: bool,
     seed: int,
     progress: Callable[[int, int], None],
+    options: PostTraining | None = None,
 ) -> Graph:
     """``graph`` when it is quantised; a float one quantised with the inputs that ``calibration`` names.
 
     Raises:
         ModelError: a float model without calibration data, or one that cannot be quantised. OptionError:
-        calibration data for an int8 model. DataError: data that cannot be read or do not suit the model.
+        calibration data or ``options`` for an int8 model. DataError: data that cannot be read or do not suit
+        the model.
     """
-    dtypes = {graph.types[name].dtype for name in graph.activations()}
-    if DType.INT8 in dtypes or DType.FLOAT32 not in dtypes:
+    if is_quantised(graph):
         if calibration is not None:
             raise OptionError(
                 f"--calibration: model '{graph.name}' is quantised already; leave the option out"
+            )
+        if options is not None and options != PostTraining():
+            raise OptionError(
+                "--observer, --equalise, --bias-correction: "
+                f"model '{graph.name}' is quantised already; leave the options out"
             )
         return graph
     if calibration is None:
@@ -49,21 +54,42 @@ def to_int8(
             f"model '{graph.name}' is float32, wanted int8: give --calibration DATA (an .npy of inputs, or a "
             "data set that build reads) to quantise it, or give an int8 model"
         )
-    graph = simplify(graph, Options(float_faces=True))
-    sets = calibration_inputs(calibration, graph, seed)
-    done = 0
+    return quantised_model(graph, calibration, seed, progress, options, float_faces=float_faces)[0].int8
 
-    def run(_graph: Graph, indices: Array, watch: Watch) -> None:
+
+def is_quantised(graph: Graph) -> bool:
+    """Whether ``graph`` computes with int8, or with no floats at all."""
+    dtypes = {graph.types[name].dtype for name in graph.activations()}
+    return DType.INT8 in dtypes or DType.FLOAT32 not in dtypes
+
+
+def quantised_model(
+    graph: Graph,
+    calibration: str | Path,
+    seed: int,
+    progress: Callable[[int, int], None],
+    options: PostTraining | None = None,
+    *,
+    float_faces: bool = False,
+) -> tuple[Quantised, Sequence[Array]]:
+    """A float model quantised, and the inputs that ``calibration`` names; errors as ``to_int8``."""
+    graph = simplify(graph, Options(float_faces=True))
+    sets, chosen = calibration_inputs(calibration, graph, seed), options or PostTraining()
+    done, total = 0, chosen.runs() * len(sets[0])
+
+    def run(floating: Graph, parts: Sequence[Array], watch: Watch) -> None:
         nonlocal done
-        for index in indices:
-            interpret(graph, [np.ascontiguousarray(values[index]) for values in sets], watch)
+        for sample in zip(*parts, strict=True):
+            interpreted(floating, [value[None] for value in sample], watch)
             done += 1
-            progress(done, len(sets[0]))
+            progress(min(done, total - 1), total)
 
     try:
-        return quantise(graph, calibrate(graph, np.arange(len(sets[0])), run), float_faces=float_faces)
+        quantised = post_training(graph, sets, chosen, run=run, float_faces=float_faces)
     except GraphError as error:
         raise ModelError(f"model '{graph.name}' cannot be quantised: {error}") from error
+    progress(total, total)
+    return quantised, sets
 
 
 def calibration_inputs(calibration: str | Path, graph: Graph, seed: int) -> list[Array]:

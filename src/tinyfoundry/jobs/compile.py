@@ -23,6 +23,7 @@ from tinyfoundry.jobs.limits import Limits
 from tinyfoundry.jobs.progress import Progress
 from tinyfoundry.jobs.samples import sample_inputs
 from tinyfoundry.jobs.workspace import Workspace, check_target
+from tinyfoundry.passes.post_training import PostTraining
 from tinyfoundry.pipeline import Options
 
 FACES = ("int8", "float")
@@ -38,6 +39,7 @@ def compile_model(
     seed: int,
     progress: Progress,
     calibration: str | Path | None = None,
+    quantisation: PostTraining | None = None,
 ) -> Built:
     """See ``api.compile``."""
     if io not in FACES:
@@ -55,7 +57,7 @@ def compile_model(
     if calibration is not None:
         options["calibration"] = str(calibration)
     job = Job(target, limits, Options(float_faces=io == "float"), options, progress)
-    graph = to_int8(graph, calibration, io == "float", seed, job.steps("calibrate"))
+    graph = to_int8(graph, calibration, io == "float", seed, job.steps("calibrate"), quantisation)
     with Workspace(output, None) as workspace:
         folder = workspace.fresh()
         keep_board(board, folder)

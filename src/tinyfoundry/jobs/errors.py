@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from tinyfoundry.errors import OptionError
 from tinyfoundry.interpret import entering, interpret
 from tinyfoundry.ir.graph import Array, Graph, Node, Type
+from tinyfoundry.jobs.calibration import is_quantised, quantised_model
+from tinyfoundry.jobs.importing import load_model
+from tinyfoundry.jobs.progress import Progress
 from tinyfoundry.op import call_of, get_op
-from tinyfoundry.passes.post_training import Quantised
+from tinyfoundry.passes.post_training import PostTraining, Quantised
 
 SAMPLES = 32
 """Samples that a table is made of at most; its figures are means over every element of every one."""
@@ -88,6 +92,24 @@ def layer_errors(quantised: Quantised, sets: Sequence[Array]) -> tuple[LayerErro
     return tuple(sorted(rows, key=lambda row: row.own))
 
 
+def model_errors(
+    model: str | Path | Graph, calibration: str | Path, how: PostTraining, seed: int, progress: Progress
+) -> tuple[LayerError, ...]:
+    """See ``api.errors``."""
+    progress("import", 0, 1)
+    graph = model if isinstance(model, Graph) else load_model(model)
+    progress("import", 1, 1, f"{len(graph.nodes)} ops")
+    if is_quantised(graph):
+        raise OptionError(f"errors of model '{graph.name}': it is quantised already; give its float32 form")
+
+    def told(done: int, total: int) -> None:
+        progress("calibrate", done, total)
+
+    quantised, sets = quantised_model(graph, calibration, seed, told, how)
+    progress("calibrate", 1, 1, quantised.how.text())
+    return layer_errors(quantised, sets)
+
+
 def _is_layer(floating: Graph, int8: Graph, node: Node) -> bool:
     """Whether the layer computes something, on int8, that the float graph has too."""
     output = node.outputs[0]
@@ -131,6 +153,9 @@ def _decibels(signal: float, noise: float) -> float:
 
 def _why(quantised: Quantised, node: Node, tally: _Tally) -> str:
     """The first of the known causes that the numbers show."""
+    rule = get_op(node.op).int8
+    if rule is not None and rule.output is not None:
+        return ""  # its range is part of what the op means
     weights = _unequal_weights(quantised.floating, node)
     if weights:
         return weights
@@ -151,7 +176,7 @@ def _wide_range(quantised: Quantised, node: Node, tally: _Tally) -> str:
     """Says where few of the int8 steps are in use, and for what reason."""
     used = np.flatnonzero(tally.steps)
     common = _common_steps(tally.steps)
-    if common >= _FEW_STEPS:
+    if common >= _FEW_STEPS or len(used) < 2:
         return ""
     reached = int(used[-1] - used[0]) + 1
     if reached < 2 * _FEW_STEPS:

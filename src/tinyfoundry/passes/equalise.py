@@ -62,6 +62,8 @@ def equalise(graph: Graph, peaks: Peaks | None = None) -> Graph:
     constants = {name: value.astype(np.float64) for name, value in graph.constants.items()}
     seen = None if peaks is None else {name: peak.astype(np.float64) for name, peak in peaks.items()}
     pairs = [pair for pair in _pairs(graph) if np.isinf(pair.clamp) or seen is not None]
+    if not pairs:
+        return graph
     for _ in range(_ROUNDS):
         factors = [_scale(pair, constants, seen) for pair in pairs]
         if all(np.abs(np.log(factor)).max() < _SETTLED for factor in factors):

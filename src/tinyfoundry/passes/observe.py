@@ -19,7 +19,7 @@ BINS = 2048
 PERCENTILE = 99.99
 """Per cent of the values that a percentile range covers; what it leaves out is shared between both ends."""
 
-_STEPS = np.linspace(1.0, 0.1, 46)
+_STEPS: list[float] = np.linspace(1.0, 0.1, 46).tolist()
 
 
 class Range(NamedTuple):

@@ -48,6 +48,10 @@ class PostTraining:
         parts += ["biases corrected"] if self.correct_bias else []
         return ", ".join(parts)
 
+    def runs(self) -> int:
+        """How often ``post_training`` runs a float graph on all samples; a few smaller runs come on top."""
+        return {None: 5, False: 2, True: 3}[self.equalise]
+
 
 @dataclass(frozen=True)
 class Quantised:
@@ -108,6 +112,8 @@ def _candidates(
     samples, by_index = np.arange(len(sets[0])), _by_index(sets, run)
     for even in (False, True) if wanted.equalise is None else (wanted.equalise,):
         floating = equalise(graph, _peaks(graph, samples, by_index)) if even else graph
+        if found and floating is graph:
+            break  # there is nothing to equalise
         seen = histograms(floating, samples, by_index)
         for observer in Observer if wanted.observer is None else (wanted.observer,):
             ranges = {**{name: each.range(observer) for name, each in seen.items()}, **known}
