@@ -52,9 +52,8 @@ def test_the_mean_of_every_answer_is_that_of_float() -> None:
     graph, xs = network(Activation.RELU, 4.0), samples()
     int8 = quantise(graph, calibrate(graph, xs[:, 0]))
     want = answers(graph, xs).mean(0)
-    before, after = (
-        np.abs(answers(each, xs).mean(0) - want).max() for each in (int8, corrected(graph, int8, xs))
-    )
+    both = int8, corrected(graph, int8, xs)
+    before, after = (np.abs(answers(each, xs).mean(0) - want).max() for each in both)
     # What is left is the rounding of the output itself.
     assert after < int8.types[int8.outputs[0]].scale
     assert after < before
