@@ -1,6 +1,6 @@
 """int8 against float on a MobileNetV2-like network, CIFAR-10's 10,000 test images, by the compiled C.
 
-    python benchmarks/quantisation.py [--epochs 36] [--minutes 40] [--tune 3] [--seed 0] [--threads 1]
+    python benchmarks/quantisation.py [--epochs 36] [--minutes 38] [--tune 3] [--seed 0] [--threads 1]
 
 Trains the float network first, once: it is kept in build/quantisation, and so is an interrupted training.
 Every int8 row is measured on the host build of its C; the last ones also on the simulated board, 200 images.
@@ -120,7 +120,7 @@ def main() -> None:
     """Trains what is not there yet, quantises in every way, and writes the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--epochs", type=int, default=36)
-    parser.add_argument("--minutes", type=float, default=40, help="most time for the float training")
+    parser.add_argument("--minutes", type=float, default=38, help="most time for the float training")
     parser.add_argument("--tune", type=int, default=3, help="epochs of quantisation-aware training")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
