@@ -30,8 +30,9 @@ def to_int8(
     seed: int,
     progress: Callable[[int, int], None],
     options: PostTraining | None = None,
-) -> Graph:
-    """``graph`` when it is quantised; a float one quantised with the inputs that ``calibration`` names.
+) -> tuple[Graph, PostTraining | None]:
+    """``graph`` when it is quantised; a float one quantised with the inputs that ``calibration`` names, and
+    what was chosen where ``options`` leave it open.
 
     Raises:
         ModelError: a float model without calibration data, or one that cannot be quantised. OptionError:
@@ -48,13 +49,14 @@ def to_int8(
                 "--observer, --equalise, --bias-correction: "
                 f"model '{graph.name}' is quantised already; leave the options out"
             )
-        return graph
+        return graph, None
     if calibration is None:
         raise ModelError(
             f"model '{graph.name}' is float32, wanted int8: give --calibration DATA (an .npy of inputs, or a "
             "data set that build reads) to quantise it, or give an int8 model"
         )
-    return quantised_model(graph, calibration, seed, progress, options, float_faces=float_faces)[0].int8
+    quantised, _ = quantised_model(graph, calibration, seed, progress, options, float_faces=float_faces)
+    return quantised.int8, quantised.how
 
 
 def is_quantised(graph: Graph) -> bool:

@@ -57,7 +57,9 @@ def compile_model(
     if calibration is not None:
         options["calibration"] = str(calibration)
     job = Job(target, limits, Options(float_faces=io == "float"), options, progress)
-    graph = to_int8(graph, calibration, io == "float", seed, job.steps("calibrate"), quantisation)
+    graph, how = to_int8(graph, calibration, io == "float", seed, job.steps("calibrate"), quantisation)
+    if how is not None:
+        options.update(how.record())  # with the same choices verify makes the same network
     with Workspace(output, None) as workspace:
         folder = workspace.fresh()
         keep_board(board, folder)

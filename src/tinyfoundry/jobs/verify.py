@@ -26,6 +26,7 @@ from tinyfoundry.jobs.progress import Progress
 from tinyfoundry.jobs.record import faces
 from tinyfoundry.jobs.trace import first_differing_layer, on_board, on_host, value_after
 from tinyfoundry.passes.int8_faces import int8_faces
+from tinyfoundry.passes.post_training import PostTraining
 from tinyfoundry.pipeline import Build, Options, compile_graph
 from tinyfoundry.simulate.firmware import build_sources
 from tinyfoundry.simulate.host import HostModel
@@ -107,12 +108,13 @@ def _pair(path: Path, loaded: Loaded, progress: Progress) -> _Pair:
     options: dict[str, Any] = found if isinstance(found, dict) else {}
     float_faces = options.get("io") == "float"
     seed = options.get("seed")
-    graph = to_int8(
+    graph, _ = to_int8(
         load_model(path),
         options.get("calibration"),
         float_faces,
         seed if isinstance(seed, int) else 0,
         lambda done, total: progress("calibrate", done, total),
+        PostTraining.recorded(options),
     )
     graph = replace(graph if float_faces else int8_faces(graph), name=str(report["model"]))
     build = compile_graph(graph, loaded.board, Options(float_faces=float_faces))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,22 @@ class PostTraining:
         parts += ["equalised"] if self.equalise else []
         parts += ["biases corrected"] if self.correct_bias else []
         return ", ".join(parts)
+
+    def record(self) -> dict[str, Any]:
+        """For a report; ``recorded`` reads it."""
+        observer = None if self.observer is None else str(self.observer)
+        return {"observer": observer, "equalise": self.equalise, "bias_correction": self.correct_bias}
+
+    @staticmethod
+    def recorded(record: Mapping[str, Any]) -> PostTraining:
+        """What ``record`` wrote; values that it did not write are left open."""
+        name = record.get("observer")
+        even, correct = (record.get(key) for key in ("equalise", "bias_correction"))
+        return PostTraining(
+            Observer(name) if isinstance(name, str) and name in set(Observer) else None,
+            even if isinstance(even, bool) else None,
+            correct if isinstance(correct, bool) else None,
+        )
 
     def runs(self) -> int:
         """How often ``post_training`` runs a float graph on all samples; a few smaller runs come on top."""
