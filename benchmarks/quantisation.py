@@ -3,8 +3,8 @@
     python benchmarks/quantisation.py [--epochs 36] [--minutes 38] [--tune 3] [--seed 0] [--threads 1]
 
 Trains the float network first, once: it is kept in build/quantisation, and so is an interrupted training.
-Every int8 row is measured on the host build of its C; the last ones also on the simulated board, 200 images.
-The second table takes the same network with relu in place of relu6 and its channels made unequal: each is
+Every int8 network is measured on the host build of its C, two also on the simulated board, 200 images. The
+second network is the first with relu in place of relu6 and its channels made unequal: each is
 scaled by up to 16 and back between two layers, which leaves the float function as it is.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,28 +92,25 @@ def percent(right: float) -> str:
     return f"{100 * right:.2f}"
 
 
-def rows(name: str, graph: Graph, splits: Splits, test: Labelled, board: bool) -> Iterator[list[str]]:
-    """Float, every observer in every way, and what is chosen when all is left open."""
+def rows(
+    name: str, graph: Graph, splits: Splits, test: Labelled, observers: Iterable[Observer]
+) -> Iterator[list[str]]:
+    """Float, and each observer in every way."""
     yield [name, "float", percent(accuracy(graph, test)), "", "", "", ""]
-    for observer in Observer:
+    for observer in observers:
         found = []
         for even, correct in WAYS:
             int8 = quantised(graph, splits, PostTraining(observer, even, correct)).int8
             found.append(percent(host_accuracy(int8, BOARD, test)))
             print(f"{name}, {observer}, equalised {even}, corrected {correct}: {found[-1]} %", flush=True)
         yield [name, str(observer), *found, ""]
-    chosen = quantised(graph, splits)
-    right = percent(host_accuracy(chosen.int8, BOARD, test))
-    print(f"{name}, left open: {right} % by {chosen.how.text()}", flush=True)
-    yield [
-        name,
-        f"left open: {chosen.how.text()}",
-        right,
-        "",
-        "",
-        "",
-        on_board(chosen.int8, test) if board else "",
-    ]
+
+
+def single(name: str, label: str, int8: Graph, test: Labelled) -> list[str]:
+    """One int8 network, on the simulated board too."""
+    right = percent(host_accuracy(int8, BOARD, test))
+    print(f"{name}, {label}: {right} %", flush=True)
+    return [name, label, right, "", "", "", on_board(int8, test)]
 
 
 def main() -> None:
@@ -128,12 +125,13 @@ def main() -> None:
     splits = samples(CACHE)
     test = Labelled(splits.test.x, splits.test.y)
     graph = floating(splits, CACHE, options, told("train"))
-    table = list(rows("relu6", graph, splits, test, board=True))
-    tuned, ranges = trained_on(graph, splits, options)
-    int8 = quantise(tuned, ranges)
-    figures = [percent(host_accuracy(int8, BOARD, test)), "", "", ""]
-    table.append(["relu6", "trained on as int8", *figures, on_board(int8, test)])
-    table += rows("relu, unequal channels", unequal(graph, options.seed), splits, test, board=False)
+    table = list(rows("relu6", graph, splits, test, Observer))
+    chosen = quantised(graph, splits)
+    table.append(single("relu6", f"left open: {chosen.how.text()}", chosen.int8, test))
+    int8 = quantise(*trained_on(graph, splits, options))
+    table.append(single("relu6", "trained on as int8", int8, test))
+    network = unequal(graph, options.seed)
+    table += rows("relu, unequal channels", network, splits, test, [Observer.MSE])
     command = (
         f"python benchmarks/quantisation.py --epochs {options.epochs} --minutes {options.minutes:g} "
         f"--tune {options.tune} --seed {options.seed} --threads {options.threads}"
