@@ -15,7 +15,7 @@ from tinyfoundry.data import Dataset, Splits, load, split
 from tinyfoundry.data import Options as DataOptions
 from tinyfoundry.errors import OptionError
 from tinyfoundry.exporters.tflite import export
-from tinyfoundry.interpret import entering
+from tinyfoundry.fixed import stored_values
 from tinyfoundry.ir.graph import Array, Graph
 from tinyfoundry.jobs.assemble import (
     Built,
@@ -124,14 +124,19 @@ def _proven(job: Job, floating: Graph, graph: Graph, splits: Splits, folder: Pat
     """
     test = splits.test
     build = compile_and_check(job, graph, folder)
-    # Samples as the int8 inputs that a user of the firmware would write.
-    stored = entering(build.graph.types[build.graph.inputs[0]], test.x)
-    measured, proof, report = prove_and_record(job, build, folder, [[sample[None]] for sample in stored])
+    measured, proof, report = prove_and_record(job, build, folder, stored_inputs(build.graph, test.x))
     (folder / f"{build.name}.tflite").write_bytes(export(graph))
     answers = {"int8": proof.host, "board": measured.outputs}
     scores = scored(answers, test.y, splits.dataset.classes)
     scores["accuracy"] = {"float": accuracy(floating, Labelled(test.x, test.y)), **scores["accuracy"]}
     return {**report, **scores, "data": _described(splits.dataset, build.graph)}
+
+
+def stored_inputs(graph: Graph, x: Array) -> list[list[Array]]:
+    """Real samples as the sets of stored inputs that a user of the firmware would write."""
+    type_ = graph.types[graph.inputs[0]]
+    stored = stored_values(x, type_.scale, type_.zero_point, *type_.dtype.limits)
+    return [[sample[None]] for sample in stored.astype(type_.dtype.value)]
 
 
 def scored(

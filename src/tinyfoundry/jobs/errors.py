@@ -85,7 +85,8 @@ def layer_errors(quantised: Quantised, sets: Sequence[Array]) -> tuple[LayerErro
     layers = [node for node in int8.nodes if _is_layer(floating, int8, node)]
     tallies = {node.name: _Tally() for node in layers}
     for index in chosen:
-        inputs = [np.ascontiguousarray(values[index], np.float32) for values in sets]
+        pairs = zip(floating.inputs, sets, strict=True)
+        inputs = [entering(floating.types[name], values[index]) for name, values in pairs]
         for node, sample in _compared(floating, int8, layers, inputs):
             tallies[node.name].add(*sample, int8.types[node.outputs[0]])
     rows = [_row(quantised, node, tallies[node.name]) for node in layers]

@@ -113,7 +113,8 @@ def post_training(
 def interpreted(graph: Graph, sets: Sequence[Array], watch: Watch) -> None:
     """Runs samples by the reference interpreter, one at a time."""
     for inputs in zip(*sets, strict=True):
-        interpret(graph, [np.ascontiguousarray(x, np.float32) for x in inputs], watch)
+        pairs = zip(graph.inputs, inputs, strict=True)
+        interpret(graph, [entering(graph.types[name], x) for name, x in pairs], watch)
 
 
 def _candidates(
@@ -162,7 +163,9 @@ class _Judge:
     @staticmethod
     def _relative(type_: Type, wanted: list[Array], stored: list[Array]) -> float:
         floats = np.concatenate(wanted).astype(np.float64).ravel()
-        real = (np.concatenate(stored).astype(np.float64).ravel() - type_.zero_point) * type_.scale
+        real = np.concatenate(stored).astype(np.float64).ravel()
+        if type_.quant is not None:  # an answer may be an index
+            real = (real - type_.zero_point) * type_.scale
         return float(np.square(floats - real).sum() / max(np.square(floats).sum(), 1e-30))
 
 
