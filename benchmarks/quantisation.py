@@ -84,7 +84,7 @@ def on_board(graph: Graph, test: Labelled) -> str:
         proof = prove(measured, Path(name), inputs, 20)
     picked = np.array([int(np.argmax(outputs[0])) for outputs in measured.outputs])
     right = float(np.mean(picked == test.y[:ON_BOARD]))
-    return f"{100 * right:.1f} of {ON_BOARD}, {proof.mismatches} mismatches"
+    return f"{100 * right:.1f} % of {ON_BOARD}, {proof.mismatches} mismatches"
 
 
 def percent(right: float) -> str:

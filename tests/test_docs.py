@@ -83,7 +83,8 @@ def test_commands_parse(words: list[str]) -> None:
 @ALL
 def test_commands_and_options_in_the_text_exist(page: str) -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    options = {option for c in commands.values() for parameter in c.params for option in parameter.opts}
+    parameters = [parameter for c in commands.values() for parameter in c.params]
+    options = {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
     for span in spans(PAGES[page]):
         if match := re.match(r"tinyfoundry (\w+)", span):
             assert match[1] in commands, f"{page}: `{span}`"
