@@ -18,7 +18,7 @@ from tinyfoundry.jobs.progress import Progress, silent
 from tinyfoundry.jobs.verify import Verification, verify_build
 from tinyfoundry.packages import About, export_package
 from tinyfoundry.passes.observe import observer_of
-from tinyfoundry.passes.post_training import PostTraining
+from tinyfoundry.passes.post_training import PostTraining, activations_of
 
 __all__ = [
     "Built",
@@ -73,6 +73,7 @@ def compile(  # noqa: A001 - the verb that users expect
     seed: int = 0,
     progress: Progress = silent,
     calibration: str | Path | None = None,
+    activations: str = "int8",
     observer: str | None = None,
     equalise: bool | None = None,
     bias_correction: bool | None = None,
@@ -81,17 +82,18 @@ def compile(  # noqa: A001 - the verb that users expect
 
     io: "int8" takes float faces off (scale and zero point are in the header), "float" keeps them.
     calibration: for a float32 model, inputs to quantise it with: an .npy or .npz of what the model is fed, or
-    a data set as ``build`` reads it, whose features are then normalised as ``build`` does.
-    observer: what the ranges of activations are made by: "min-max", "percentile" or "mse". equalise: even out
-    channels between layers. bias_correction: take mean errors out of the biases. Where one is None, what has
-    the least error on the calibration inputs is kept.
+    a data set as ``build`` reads it, whose features are then normalised as ``build`` does. activations: what
+    these then become, "int8" or "int16" (weights are int8 in both). observer: what their
+    ranges are made by: "min-max", "percentile" or "mse". equalise: even out channels between layers.
+    bias_correction: take mean errors out of the biases. Where one is None, what has the least error on the
+    calibration inputs is kept.
 
     Raises:
         ModelError: the file is damaged or uses something unsupported, or is float32 and nothing is given to
         calibrate it with. DataError: the calibration data do not suit the model. DoesNotFit: it needs more
         than the limits or the board allow. OptionError, Mismatch, SimulationError: as in ``build``.
     """
-    how = _post_training(observer, equalise, bias_correction)
+    how = _post_training(observer, equalise, bias_correction, activations)
     limits = limits or Limits()
     return compile_model(model, board, output, io, limits, samples, seed, progress, calibration, how)
 
@@ -174,5 +176,8 @@ def verify(
     return verify_build(model, folder, samples, data, seed, progress)
 
 
-def _post_training(observer: str | None, equalise: bool | None, bias_correction: bool | None) -> PostTraining:
-    return PostTraining(None if observer is None else observer_of(observer), equalise, bias_correction)
+def _post_training(
+    observer: str | None, equalise: bool | None, bias_correction: bool | None, activations: str = "int8"
+) -> PostTraining:
+    ranges = None if observer is None else observer_of(observer)
+    return PostTraining(ranges, equalise, bias_correction, activations_of(activations))

@@ -47,7 +47,7 @@ def to_int8(
             )
         if options is not None and options != PostTraining():
             raise OptionError(
-                "--observer, --equalise, --bias-correction: "
+                "--observer, --equalise, --bias-correction, --activations: "
                 f"model '{graph.name}' is quantised already; leave the options out"
             )
         return graph, None
@@ -90,9 +90,9 @@ def quantised_model(
 
 
 def is_quantised(graph: Graph) -> bool:
-    """Whether some of it is int8, or nothing float32."""
+    """Whether some of it is int8 or int16, or nothing float32."""
     dtypes = {graph.types[name].dtype for name in graph.activations()}
-    return DType.INT8 in dtypes or DType.FLOAT32 not in dtypes
+    return bool(dtypes & {DType.INT8, DType.INT16}) or DType.FLOAT32 not in dtypes
 
 
 def calibration_inputs(calibration: str | Path, graph: Graph, seed: int) -> list[Array]:

@@ -150,7 +150,7 @@ def _judge(pair: _Pair, first: Sequence[Array]) -> tuple[FileJudge | None, str]:
     except (ModelError, RuntimeError, ValueError) as error:
         return None, f"LiteRT did not judge: {' '.join(str(error).split())[:300]}"
     judge.corrected.clear()
-    return judge, "" if own else "LiteRT judged layer by layer: the model is no int8 .tflite file"
+    return judge, "" if own else "LiteRT judged layer by layer: the model is no int8 or int16 .tflite file"
 
 
 class _Comparison:

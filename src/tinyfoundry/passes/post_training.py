@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from tinyfoundry.errors import OptionError
 from tinyfoundry.interpret import entering, interpret
-from tinyfoundry.ir.graph import Array, Graph, Type
+from tinyfoundry.ir.graph import Array, DType, Graph, Type
 from tinyfoundry.passes.bias_correction import correct_biases
 from tinyfoundry.passes.calibrate import Ranges, Run, Watch, answers, histograms, in_slices
 from tinyfoundry.passes.equalise import channel_peaks, equalise
@@ -28,6 +29,7 @@ RunSets = Callable[[Graph, Sequence[Array], Watch], None]
 # Samples that choices are judged by, and that biases are corrected with. Both average over many values each.
 _JUDGED_ON = 48
 _CORRECTED_ON = 128
+_ACTIVATIONS = {"int8": DType.INT8, "int16": DType.INT16}
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,14 @@ class PostTraining:
     """How a float graph becomes int8. None: whatever has the least error on the calibration samples.
 
     observer: what ranges are made by. equalise: even out channels first (``equalise``). correct_bias: take
-    mean errors out of the biases last (``correct_biases``).
+    mean errors out of the biases last (``correct_biases``). activations: int8, or int16 for TensorFlow Lite's
+    16x8 scheme, whose steps are so fine that ranges clip nothing unless an observer is asked for.
     """
 
     observer: Observer | None = None
     equalise: bool | None = None
     correct_bias: bool | None = None
+    activations: DType = DType.INT8
 
     def text(self) -> str:
         """What was chosen, in words."""
@@ -52,7 +56,12 @@ class PostTraining:
     def record(self) -> dict[str, Any]:
         """For a report; ``recorded`` reads it."""
         observer = None if self.observer is None else str(self.observer)
-        return {"observer": observer, "equalise": self.equalise, "bias_correction": self.correct_bias}
+        return {
+            "observer": observer,
+            "equalise": self.equalise,
+            "bias_correction": self.correct_bias,
+            "activations": str(self.activations),
+        }
 
     @staticmethod
     def recorded(record: Mapping[str, Any]) -> PostTraining:
@@ -63,11 +72,29 @@ class PostTraining:
             Observer(name) if isinstance(name, str) and name in set(Observer) else None,
             even if isinstance(even, bool) else None,
             correct if isinstance(correct, bool) else None,
+            DType.INT16 if record.get("activations") == "int16" else DType.INT8,
         )
+
+    def observers(self) -> tuple[Observer, ...]:
+        """Those to try."""
+        if self.observer is not None:
+            return (self.observer,)
+        return (Observer.MIN_MAX,) if self.activations is DType.INT16 else tuple(Observer)
 
     def runs(self) -> int:
         """How often ``post_training`` runs a float graph on all samples; a few smaller runs come on top."""
         return {None: 5, False: 2, True: 3}[self.equalise]
+
+
+def activations_of(name: str) -> DType:
+    """The element type of activations called ``name``.
+
+    Raises:
+        OptionError: it is neither int8 nor int16.
+    """
+    if name not in _ACTIVATIONS:
+        raise OptionError(f"--activations '{name}': wanted {' or '.join(_ACTIVATIONS)}")
+    return _ACTIVATIONS[name]
 
 
 @dataclass(frozen=True)
@@ -133,10 +160,11 @@ def _candidates(
         if found and floating is graph:
             break  # there is nothing to equalise
         seen = histograms(floating, samples, by_index)
-        for observer in Observer if wanted.observer is None else (wanted.observer,):
+        for observer in wanted.observers():
             ranges = {**{name: each.range(observer) for name, each in seen.items()}, **known}
-            int8 = quantise(floating, ranges, float_faces=float_faces)
-            found.append(Quantised(floating, int8, PostTraining(observer, even, correct_bias=False)))
+            int8 = quantise(floating, ranges, float_faces=float_faces, activations=wanted.activations)
+            how = replace(wanted, observer=observer, equalise=even, correct_bias=False)
+            found.append(Quantised(floating, int8, how))
     return found
 
 
