@@ -163,6 +163,6 @@ def test_int8_models_are_refused(tmp_path: Path) -> None:
         api.errors(random_net(3), data)
     with pytest.raises(
         OptionError,
-        match=r"--observer, --equalise, --bias-correction: model 'net_3' is quantised already",
+        match=r"--observer, --equalise, --bias-correction, --activations: model 'net_3' is quantised already",
     ):
         api.compile(random_net(3), board="nucleo-f446re", output=tmp_path / "out", observer="mse")
