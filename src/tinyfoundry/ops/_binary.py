@@ -95,7 +95,7 @@ def binary_op(
             int8=int8 or Int8Rule(),
             samples=samples,
             # A repeated input has another shape than the output, and the planner leaves it alone.
-            in_place=(0, 1),
+            updates=((0, 0), (1, 0)),
             kernels=kernels,
         )
     )

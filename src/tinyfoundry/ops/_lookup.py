@@ -87,7 +87,7 @@ def lookup_op(
             literals=function.literals,
             int8=Int8Rule(output=function.output),
             samples=samples,
-            in_place=(0,),
+            updates=((0, 0),),
             kernels="lookup",
         )
     )

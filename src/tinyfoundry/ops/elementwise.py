@@ -205,6 +205,6 @@ RELU = register(
         literals=_relu_literals,
         int8=Int8Rule(),
         samples=_relu_samples,
-        in_place=(0,),
+        updates=((0, 0),),
     )
 )

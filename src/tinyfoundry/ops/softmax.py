@@ -144,6 +144,6 @@ SOFTMAX = register(
         int8=Int8Rule(output=OUTPUT_QUANTIZATION),
         samples=_samples_of,
         # A row's maximum and sum are known before any of it is written.
-        in_place=(0,),
+        updates=((0, 0),),
     )
 )
