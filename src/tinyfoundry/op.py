@@ -72,13 +72,20 @@ class Int8Rule:
     """What an op asks of the quantization around it when a float network becomes int8 (``passes.quantise``).
 
     shared: all its activations, in and out, have one scale and zero point (its kernels move or compare
-    bytes). weights: axis of input 1 along which every slice has its own scale; input 2 is then the bias.
-    None: no weights. output: the one quantization that its output may have. None: free, from the range.
+    bytes). weights: axis of its matrices along which every slice has its own scale. None: no weights.
+    matrices: inputs that are weights; bias: the input that is added at the scale of input 0 times the first
+    matrix. output: the one quantization that its output may have. None: free, from the range.
+    alike: groups of ports, by name, that have one quantization. cells: ports that are int16 with a power of 2
+    as the scale and zero point 0: what is summed up over many steps.
     """
 
     shared: bool = False
     weights: int | None = None
     output: Quantization | None = None
+    matrices: tuple[int, ...] = (1,)
+    bias: int = 2
+    alike: tuple[tuple[str, ...], ...] = ()
+    cells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
