@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinyfoundry.jobs.litert import (
+    NodeJudge,
     as_unsigned,
     litert_interpreter,
     litert_judge,
@@ -10,4 +11,4 @@ from tinyfoundry.jobs.litert import (
     unsigned,
 )
 
-__all__ = ["as_unsigned", "litert_interpreter", "litert_judge", "litert_run", "unsigned"]
+__all__ = ["NodeJudge", "as_unsigned", "litert_interpreter", "litert_judge", "litert_run", "unsigned"]

@@ -48,7 +48,8 @@ def _matrices(draft: Draft, node: Node, name: str) -> tuple[str, ...]:
 
 def _biases(draft: Draft, node: Node) -> tuple[str, ...]:
     x, wx, _, b, _, _ = (draft.graph.types[name] for name in node.inputs)
-    value, quants = draft.graph.constants[node.inputs[3]], [None] * 4
+    value = draft.graph.constants[node.inputs[3]]
+    quants: list[Quantization | None] = [None] * 4
     if x.quant is not None and wx.quant is not None:
         quants = [per_tensor(x.scale * scale) for scale in wx.quant.scale * (4 // len(wx.quant.scale))]
     return tuple(
@@ -65,7 +66,9 @@ def _svdf(draft: Draft, node: Node) -> None:
     quantized = types[x].quant is not None
     if quantized:
         quant = per_tensor(types[state].scale * types[w_time].scale)
-        bias = draft.invent(f"{node.name}_bias", Type(types[b].shape, DType.INT32, quant), draft.graph.constants[b])
+        bias = draft.invent(
+            f"{node.name}_bias", Type(types[b].shape, DType.INT32, quant), draft.graph.constants[b]
+        )
     known = kind is Activation.RELU and (not quantized or types[node.outputs[0]].zero_point == -128)
     if not known and kind is not Activation.NONE:
         raise ModelError(f"node '{node.name}' (svdf): .tflite has no {kind} there; wanted none or relu")

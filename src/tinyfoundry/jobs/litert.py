@@ -234,10 +234,15 @@ def _single(graph: Graph, node: Node) -> Graph:
     names = dict.fromkeys((*node.inputs, *node.outputs))
     types = {name: graph.types[name] for name in names}
     states = {
-        node.inputs[i]: State(node.outputs[o], _zeros(types[node.inputs[i]])) for i, o in get_op(node.op).carried
+        node.inputs[i]: State(node.outputs[o], _zeros(types[node.inputs[i]]))
+        for i, o in get_op(node.op).carried
     }
-    constants = {name: graph.constants[name] for name in names if name in graph.constants and name not in states}
-    inputs = tuple(name for name in dict.fromkeys(node.inputs) if name not in constants and name not in states)
+    constants = {
+        name: graph.constants[name] for name in names if name in graph.constants and name not in states
+    }
+    inputs = tuple(
+        name for name in dict.fromkeys(node.inputs) if name not in constants and name not in states
+    )
     updates = {state.next for state in states.values()}
     outputs = tuple(name for name in node.outputs if name not in updates)
     return Graph(graph.name, inputs, outputs, (node,), types, constants, states)

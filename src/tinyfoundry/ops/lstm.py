@@ -106,7 +106,8 @@ def _output_factor(call: Call) -> float:
 
 
 def _cell_limits(call: Call) -> tuple[int, int]:
-    most = int(min(np.float32(call.attrs.cell_clip) / np.float32(call.inputs[5].scale), INT16_MAX))
+    steps = float(np.float32(call.attrs.cell_clip) / np.float32(call.inputs[5].scale))
+    most = int(min(steps, float(INT16_MAX)))
     return (-most, most) if most > 0 else (INT16_MIN, INT16_MAX)
 
 
@@ -194,7 +195,9 @@ def _samples_of(rng: np.random.Generator) -> Iterable[Sample]:
         c = Type((shape[0], units), DType.INT16, per_tensor(2.0 ** (cell_bits - 15)))
         # A sum of products of centred bytes is of the order of 74 * 74 * sqrt(n); gates saturate at 8.
         ranges = ((shape[2], x.scale), (units, y_scale))
-        scales = [[float(g) * 3 / (5500 * s * n**0.5) for g in np.exp(rng.uniform(-1, 1, 4))] for n, s in ranges]
+        scales = [
+            [float(g) * 3 / (5500 * s * n**0.5) for g in np.exp(rng.uniform(-1, 1, 4))] for n, s in ranges
+        ]
         wx, wh = (
             Type((4, units, n), DType.INT8, Quantization(tuple(per_gate), (0,) * 4))
             for (n, _), per_gate in zip(ranges, scales, strict=True)
