@@ -100,7 +100,7 @@ def test_reference_equals_litert(op: Op) -> None:
 
 
 def assert_equal_to_node_judge(graph: Graph, label: str) -> None:
-    """An op that carries something on: LiteRT keeps that to itself, so it is written there before each run."""
+    """An op that carries something on: LiteRT keeps that to itself, so it is written there first."""
     judge = NodeJudge(graph, graph.nodes[0])
     for values, wanted in zip(*meanings(graph), strict=True):
         got = judge.run({**graph.constants, **dict(zip(graph.inputs, values, strict=True))})

@@ -1,4 +1,4 @@
-"""The C of what a network remembers from run to run: its first values, and how to forget. Empty without states."""
+"""The C of what a network remembers from run to run: its first values, and how to forget."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from tinyfoundry.ir.planned import Planned
 
 @dataclass(frozen=True)
 class Remembering:
-    """Pieces of the C text. functions: of the source file; start: in ``NAME_run``; header: the declarations."""
+    """Pieces of the C text, empty without states. functions: of the source file; start: in ``NAME_run``;
+    header: the declarations.
+    """
 
     functions: str = ""
     start: str = ""

@@ -1,4 +1,4 @@
-"""Rows of ops that remember: their states are variables of the file, which the runtime carries from run to run."""
+"""Rows of ops that remember: their states are variables of the file, which the runtime carries on."""
 
 from __future__ import annotations
 
@@ -88,6 +88,6 @@ def _check_states(draft: Draft, node: Node) -> None:
         zero = 0 if type_.quant is None else type_.zero_point
         if state is None or state.next != node.outputs[output] or np.any(state.initial != zero):
             raise ModelError(
-                f"node '{node.name}' ({node.op}): '{name}' is not carried from run to run beginning with zeros, "
-                "which is all that .tflite can express; wanted it as a state"
+                f"node '{node.name}' ({node.op}): '{name}' is not carried from run to run from zeros on, "
+                "which is all that .tflite can express; wanted a state"
             )

@@ -61,8 +61,8 @@ def _refuse_read_updates(graph: Graph) -> None:
     read = {name for node in graph.nodes for name in node.inputs} | set(graph.outputs)
     for update in sorted(read & set(updates)):
         raise ModelError(
-            f"graph '{graph.name}': '{update}', the update of state '{updates[update]}', is read or an output, "
-            "which .tflite cannot express; wanted it kept for the next run alone"
+            f"graph '{graph.name}': '{update}', the update of state '{updates[update]}', is read or an "
+            "output, which .tflite cannot express; wanted it kept for the next run alone"
         )
 
 

@@ -13,7 +13,14 @@ from tinyfoundry.errors import ModelError
 from tinyfoundry.importers._flat import MAX_ELEMENTS, Model, Operator, Tensor
 from tinyfoundry.ir.graph import Array, DType, Quantization, Type
 
-DTYPES = {"INT8": DType.INT8, "INT32": DType.INT32, "INT64": DType.INT64, "FLOAT32": DType.FLOAT32}
+DTYPES = {
+    "INT8": DType.INT8,
+    "INT16": DType.INT16,
+    "INT32": DType.INT32,
+    "INT64": DType.INT64,
+    "FLOAT32": DType.FLOAT32,
+}
+_QUANTIZED = ("INT8", "INT16")
 _NAME_LENGTH = 60  # C99 promises that 63 characters of a name count
 _FEW = 16  # numbers in a constant that is read as a list: two for each axis
 
@@ -39,14 +46,49 @@ class Draft:
     def read(self, number: int, reader: str) -> str:
         """Our name of a tensor that ``reader`` reads; a constant is added at its first use."""
         tensor = self._model.tensors[number]
+        if tensor.variable:
+            raise ModelError(
+                f"{tensor.label}: read by {reader}, but it is the memory of another operator, which keeps it "
+                "to itself; read that operator's output"
+            )
         if number not in self._known:
             if tensor.data is None or tensor.type not in DTYPES:
                 raise ModelError(
-                    f"{tensor.label}: read by {reader} before anything wrote it; the file is damaged, or "
-                    "keeps state between runs, which is not supported"
+                    f"{tensor.label}: read by {reader} before anything wrote it; the file is damaged"
                 )
             self._known[number] = self.builder.constant(self._names[number], _value(tensor), _quant(tensor))
         return self._known[number]
+
+    def memory(self, op: Operator, position: int, shape: tuple[int, ...]) -> str:
+        """The state behind an input that an operator keeps between runs; ``Builder.update`` must follow.
+
+        shape: what the operator wants; in the file the tensor may have other axes of as many elements.
+        """
+        if not has(op, position):
+            fail(op, f"input {position}, its memory, is missing; the file is damaged")
+        number = op.inputs[position]
+        tensor = self._model.tensors[number]
+        label = f"input {position} {tensor.name[:60]!r}"
+        if number in self._known:
+            fail(op, f"{label}, its memory, is another operator's too; wanted one for each")
+        if not tensor.variable or tensor.data is not None:
+            fail(op, f"{label} is not variable; wanted a memory that is kept between runs")
+        if prod(tensor.shape) != prod(shape):
+            fail(op, f"{label} is {list(tensor.shape)}, wanted {list(shape)}; the file is damaged")
+        type_ = Type(shape, DTYPES[tensor.type], _activation_type(tensor).quant)
+        self._known[number] = self.builder.state(self._names[number], type_)
+        return self._known[number]
+
+    def values(self, op: Operator, position: int) -> tuple[Array, Quantization | None]:
+        """A constant input of an operator, and its quantization; no constant is added."""
+        if not self.is_constant(op, position):
+            fail(op, f"input {position} is no constant, wanted one: convert with constant weights")
+        tensor = self._model.tensors[op.inputs[position]]
+        return _value(tensor), _quant(tensor)
+
+    def quant_of(self, number: int) -> Quantization | None:
+        """Quantization of a tensor of the file, by its number."""
+        return _quant(self._model.tensors[number])
 
     def operand(self, op: Operator, position: int) -> str:
         """Our name of an operator's input."""
@@ -128,6 +170,22 @@ class Draft:
         dtype = type_.dtype if name == "quantize" else None
         return self.builder.apply(name, inputs, attrs, type_.quant, self._names[op.outputs[output]], dtype)
 
+    def apply_all(
+        self,
+        op: Operator,
+        name: str,
+        inputs: Sequence[str],
+        attrs: Any,
+        quants: Sequence[Quantization | None],
+    ) -> tuple[str, ...]:
+        """Adds the node that stands for an operator whose op has further outputs, which the file does not."""
+        return self.builder.apply_all(name, inputs, attrs, quants, self.name(op))
+
+    def name(self, op: Operator) -> str:
+        """Our name of what an operator writes first."""
+        self.target(op)
+        return self._names[op.outputs[0]]
+
     def constant(self, op: Operator, value: Array) -> str:
         """Adds a constant that is known beforehand to be what an operator writes."""
         return self.builder.constant(self._names[op.outputs[0]], value)
@@ -184,14 +242,16 @@ def has(op: Operator, position: int) -> bool:
 
 
 def _activation_type(tensor: Tensor) -> Type:
-    if len(tensor.scales) > 1 and tensor.type == "INT8":
+    if len(tensor.scales) > 1 and tensor.type in _QUANTIZED:
         raise ModelError(f"{tensor.label}: has {len(tensor.scales)} scales; wanted one, as it is no constant")
     return Type(tensor.shape, DTYPES[tensor.type], _quant(tensor))
 
 
 def _quant(tensor: Tensor) -> Quantization | None:
-    """Quantization of int8 tensors; a bias has none of its own, and scales beside floats mean nothing."""
-    if tensor.type != "INT8" or not tensor.scales:
+    """Quantization of int8 and int16 tensors; a bias has none of its own, and scales beside floats mean
+    nothing.
+    """
+    if tensor.type not in _QUANTIZED or not tensor.scales:
         return None
     return Quantization(tensor.scales, tensor.zero_points, tensor.axis)
 

@@ -52,7 +52,7 @@ class Tensor:
 
     label: how errors name it. type: as in the schema (``INT8``). shape: with 1 on the axes in ``dynamic``,
     whose size the file leaves open. scales, zero_points: as many of each, none when it is not quantized.
-    data: the bytes of a constant, None for any other tensor.
+    data: the bytes of a constant, None for any other tensor. variable: it keeps its value between runs.
     """
 
     label: str
@@ -65,6 +65,7 @@ class Tensor:
     axis: int
     data: Array | None
     sparse: bool
+    variable: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ class Operator:
 
     label: how errors name it. code: as in the schema (``CONV_2D``). inputs: tensors' numbers, -1 for one left
     out. option: (name of the options table, name of a field) -> its value, a tuple for a vector; zero where
-    the operator has no options.
+    the operator has no options. intermediates: numbers of tensors that say how it quantises what it keeps to
+    itself.
     """
 
     label: str
@@ -81,6 +83,7 @@ class Operator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     option: Callable[[str, str], Any]
+    intermediates: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,11 @@ def read(data: bytes, label: str) -> Model:
     )
     for kind, numbers in (("input", inputs), ("output", outputs)):
         _check_numbers(source, f"subgraph 0, {kind}s", numbers, 0, tensor_count)
+    # Intermediates alone may be empty: they are types without values.
+    used = {*inputs, *outputs, *(n for op in operators for n in (*op.inputs, *op.outputs))} - {-1}
+    for tensor in (tensors[number] for number in sorted(used)):
+        if 0 in tensor.shape:
+            raise ModelError(f"{tensor.label}: shape {list(tensor.shape)} has a size below 1; {_DAMAGED}")
     return Model(label, tensors, operators, inputs, outputs)
 
 
@@ -197,12 +205,12 @@ def _tensor(source: _Source, root: Any, graph: Any, number: int) -> Tensor:
         if kind == "INT8" and not all(-128 <= zero <= 127 for zero in zero_points):
             source.fail(where, f"a zero point is outside -128..127; {_DAMAGED}")
         data = _data(source, where, root, table.Buffer())
-        sparse = table.Sparsity() is not None
+        sparse, variable = table.Sparsity() is not None, bool(table.IsVariable())
     wanted = prod(shape) * _ITEM_BYTES.get(kind, 0)
     if data is not None and not sparse and kind in _ITEM_BYTES and len(data) != wanted:
         source.fail(where, f"holds {len(data)} bytes where {kind} {list(shape)} takes {wanted}; {_DAMAGED}")
     label = f"{source.label}, {where}"
-    return Tensor(label, name, kind, shape, dynamic, scales, zero_points, axis, data, sparse)
+    return Tensor(label, name, kind, shape, dynamic, scales, zero_points, axis, data, sparse, variable)
 
 
 def _shape(source: _Source, where: str, table: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -214,7 +222,7 @@ def _shape(source: _Source, where: str, table: Any) -> tuple[tuple[int, ...], tu
         signature = sizes
     dynamic = tuple(axis for axis, size in enumerate(signature) if size == -1)
     shape = tuple(1 if axis in dynamic else size for axis, size in enumerate(sizes))
-    if any(size < 1 for size in shape):
+    if any(size < 0 for size in shape):
         source.fail(where, f"shape {list(shape)} has a size below 1; {_DAMAGED}")
     if prod(shape) > MAX_ELEMENTS:
         source.fail(
@@ -263,14 +271,16 @@ def _operator(source: _Source, root: Any, graph: Any, number: int, tensors: int)
     where = place(f"operator {number} ({code})", table)
     with source.reading(where):
         inputs, outputs = source.ints(table, "Inputs"), source.ints(table, "Outputs")
+        intermediates = source.ints(table, "Intermediates")
     _check_numbers(source, f"{where}, inputs", inputs, -1, tensors)
     _check_numbers(source, f"{where}, outputs", outputs, 0, tensors)
+    _check_numbers(source, f"{where}, intermediates", intermediates, 0, tensors)
 
     def option(options: str, field: str) -> Any:
         with source.reading(f"{where}, {options}"):
             return _option(source, where, table, options, field)
 
-    return Operator(f"{source.label}, {where}", code, inputs, outputs, option)
+    return Operator(f"{source.label}, {where}", code, inputs, outputs, option, intermediates)
 
 
 def _code(source: _Source, table: Any) -> str:

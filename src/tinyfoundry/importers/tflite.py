@@ -18,9 +18,9 @@ from pathlib import Path
 
 from tinyfoundry.builder import identifier
 from tinyfoundry.errors import GraphError, ModelError
-from tinyfoundry.importers import _moves  # noqa: F401 - importing it enters its rows
+from tinyfoundry.importers import _moves, _recurrent  # noqa: F401 - importing them enters their rows
 from tinyfoundry.importers._draft import DTYPES, Draft, fail, has, unique_names
-from tinyfoundry.importers._flat import MAX_FILE_BYTES, Model, Operator, read
+from tinyfoundry.importers._flat import MAX_FILE_BYTES, Model, Operator, Tensor, read
 from tinyfoundry.importers._rows import ROWS as _ROWS
 from tinyfoundry.importers._rows import Option
 from tinyfoundry.importers._rows import Row as _Row
@@ -125,19 +125,28 @@ def _unsupported_operators(model: Model) -> Iterator[str]:
             codes[op.code] += 1
         elif row.fused and (text := _fused(op, row)) not in _FUSIBLE:
             codes[f"{op.code} with fused {text.upper()}"] += 1
+        else:
+            for text in row.variants(op, partial(op.option, row.options)):
+                codes[f"{op.code} {text}"] += 1
     yield from (f"{code} ({count}×)" for code, count in sorted(codes.items()))
 
 
 def _unsupported_tensors(model: Model) -> Iterator[str]:
     used = {number for op in model.operators for number in (*op.inputs, *op.outputs)}
     tensors = [model.tensors[number] for number in sorted((used | set(model.inputs)) - {-1})]
-    types = Counter(tensor.type for tensor in tensors if tensor.type not in DTYPES)
+    types = Counter(tensor.type for tensor in tensors if not _has_known_type(tensor))
     for kind, count in sorted(types.items()):
         advice = _ADVICE.get(kind, "use int8 or float32")
         yield f"{kind} tensors ({count} of {len(tensors)}: {advice})"
     sparse = sum(tensor.sparse for tensor in tensors)
     if sparse:
         yield f"sparse tensors ({sparse} of {len(tensors)}: convert with dense weights)"
+
+
+def _has_known_type(tensor: Tensor) -> bool:
+    """int16 is for what an operator keeps to itself: its memory, and what is multiplied with that."""
+    wide = tensor.type == "INT16"
+    return tensor.type in DTYPES and (not wide or tensor.variable or tensor.data is not None)
 
 
 def _fused(op: Operator, row: _Row) -> str:

@@ -50,7 +50,7 @@ def redirect(nodes: Iterable[Node], mapping: Mapping[str, str]) -> list[Node]:
 def _live(
     nodes: Sequence[Node], outputs: Sequence[str], states: Mapping[str, State]
 ) -> tuple[list[Node], dict[str, State]]:
-    """The nodes and states that the outputs depend on. A state that is read wants the node that updates it."""
+    """The nodes and states that the outputs depend on; a state that is read depends on its update."""
     wanted = set(outputs)
     while True:
         kept: list[Node] = []

@@ -6,7 +6,8 @@ round dense layers twice, but break the ties of the second rounding upward where
 libraries break them away from zero; so a dense layer that gives negative values can differ by one in the
 few that are ties. Its reference kernel for sums takes int8 tensors for uint8 ones, so it is given such.
 ``litert_judge`` knows this: it runs a graph node by node, each by its judge, the ties of dense layers put
-right. What an op carries from run to run is LiteRT's own variable, written before the node runs. ``FileJudge`` runs a whole file as it is, and uses judges of single nodes only for such layers and for
+right. What an op carries from run to run is a variable of LiteRT's, written before the node runs.
+``FileJudge`` runs a whole file as it is, and uses judges of single nodes only for such layers and for
 what their corrections reach.
 
 Package ai-edge-litert is the extra ``litert``; nothing here but ``litert_version`` works without it.

@@ -28,7 +28,7 @@ def logistic(x: npt.ArrayLike) -> Ints:
 
 
 def tanh(x: npt.ArrayLike, integer_bits: int) -> Ints:
-    """tanh(x) in Q0.15 for x in Qm.n with m = ``integer_bits``, 0 to 6."""
+    """Hyperbolic tangent in Q0.15 of x in Qm.n with m = ``integer_bits``, 0 to 6."""
     x64 = np.asarray(x, np.int64)
     # 2x is the same number with one integer bit more; tanh is (1 - e) / (1 + e) with e = exp(-2|x|).
     inverse = _newton(_exp(-np.abs(x64), integer_bits + 1))

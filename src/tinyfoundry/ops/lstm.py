@@ -55,7 +55,7 @@ def _check(call: Call) -> Iterable[str]:
     if mixed:
         return
     if h_next != h or c_next != c or y.quant != h.quant:
-        yield f"output {y}, states {h} -> {h_next} and {c} -> {c_next}; wanted one quantization of all h, and of c"
+        yield f"output {y}, states {h} to {h_next}, {c} to {c_next}; wanted one quantization of y and h"
     if x.quant is None:
         if {wx.dtype, wh.dtype, b.dtype, c.dtype} != {DType.FLOAT32}:
             yield f"weights are {wx} and {wh}, bias {b}, cell {c}; wanted float32 as the input is"
@@ -67,7 +67,7 @@ def _check(call: Call) -> Iterable[str]:
     if b.dtype != "int32":
         yield f"bias is {b}; wanted int32"
     if c.dtype != "int16" or c.quant is None or c.quant.per_channel or not _is_cell(c):
-        yield f"cell is {c}; wanted int16 with zero point 0 and a power of 2 from 2**-15 to 2**-9 as its scale"
+        yield f"cell is {c}; wanted int16 with zero point 0 and a scale of 2**-15, 2**-14, ... or 2**-9"
         return
     yield from _factor_complaints(call)
 
@@ -81,7 +81,7 @@ def _factor_complaints(call: Call) -> Iterable[str]:
     largest = [type_.shape[2] * 255 * 127 for type_ in call.inputs[1:3]]
     for factors, most in zip((_factors(call, 1), _factors(call, 2)), largest, strict=True):
         if not max(factors) * most < 2**30:
-            yield f"weights and input have a scale of {max(factors) / 4096:g} together: the scales are damaged"
+            yield f"weights times input have a scale of {max(factors) / 4096:g}: the scales are damaged"
     if not call.y.scale >= _FINEST_OUTPUT:
         yield f"output scale is {call.y.scale:g}; wanted at least {_FINEST_OUTPUT:g}: the scales are damaged"
 

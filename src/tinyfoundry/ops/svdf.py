@@ -1,4 +1,4 @@
-"""Filters over features and time whose matrices have a low rank (Nakkiran et al., 2015): a keyword spotter's layer.
+"""Filters over features and time of a low rank (Nakkiran et al., 2015): a keyword spotter's layer.
 
 Each of units * rank filters projects the input to one number, remembers the last ``memory`` of these, and
 weighs them; a unit's output is the sum of its filters' plus a bias.
@@ -54,7 +54,7 @@ def _check(call: Call) -> Iterable[str]:
         yield f"state is {state} before and {call.outputs[1]} after; wanted one type"
     if x.quant is None:
         if {w_feature.dtype, w_time.dtype, b.dtype, state.dtype} != {DType.FLOAT32}:
-            yield f"weights are {w_feature} and {w_time}, bias {b}, state {state}; wanted float32 as the input is"
+            yield f"weights are {w_feature}, {w_time}, bias {b}, state {state}; wanted float32 throughout"
         return
     for name, type_, dtype in (
         ("w_feature", w_feature, "int8"), ("w_time", w_time, "int16"), ("state", state, "int16"),
@@ -66,7 +66,7 @@ def _check(call: Call) -> Iterable[str]:
         yield f"bias is {b}; wanted int32"
     for what, factor, limit in zip(("state", "output"), _factors(call), (2.0**22, 0.5), strict=True):
         if not factor < limit:
-            yield f"sums have {factor:g} times the scale of the {what}; wanted less than {limit:g}: damaged scales"
+            yield f"sums have {factor:g} times the scale of the {what}: the scales are damaged"
 
 
 def _factors(call: Call) -> tuple[float, float]:
