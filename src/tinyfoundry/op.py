@@ -244,6 +244,9 @@ def _state_complaints(graph: Graph) -> Iterator[str]:
     for name, state in graph.states.items():
         if roots[state.next] != state.next:
             yield f"state '{name}' becomes '{state.next}', a view; wanted the tensor of which it is one"
+        for output in graph.outputs:
+            if roots[output] == name:
+                yield f"output '{output}' is a view of state '{name}', which is '{state.next}' after the run"
         updated = False
         for node in graph.nodes:
             read = [i for i, tensor in enumerate(node.inputs) if roots[tensor] == name]
