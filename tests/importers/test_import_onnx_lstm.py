@@ -96,8 +96,9 @@ TORCH = {
     "deep": (2, False, False),
     "both_ways": (1, True, False),
 }
-# Largest error of int8 by the spread of the outputs; measured: 2.8, 3.0, 2.3 and 3.1 per cent.
-MOST_ERROR = 0.05
+# Root mean square error of int8 by the spread of the outputs, on samples that calibration has not seen;
+# measured: 1.0, 2.0, 0.4 and 1.2 per cent.
+MOST_ERROR = 0.03
 
 
 @pytest.mark.parametrize("case", TORCH)

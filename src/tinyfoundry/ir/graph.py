@@ -179,6 +179,11 @@ class Graph:
         """The nodes that read ``tensor``, in execution order."""
         return tuple(node for node in self.nodes if tensor in node.inputs)
 
+    @property
+    def lasting(self) -> tuple[str, ...]:
+        """Tensors that are read after the run: outputs, and the updates of states."""
+        return (*self.outputs, *(state.next for state in self.states.values()))
+
     def activations(self) -> Iterator[str]:
         """Names of all tensors that are not constants: inputs, states, then in the order they are written."""
         yield from self.inputs

@@ -75,7 +75,7 @@ def _last_uses(graph: Graph) -> dict[str, int]:
 
 def _lasting(graph: Graph) -> tuple[str, ...]:
     """What is needed after the last step: outputs, states and their updates."""
-    return (*graph.outputs, *graph.states, *(state.next for state in graph.states.values()))
+    return (*graph.lasting, *graph.states)
 
 
 def _group(graph: Graph, last_use: dict[str, int], in_place: bool) -> list[_Group]:
