@@ -5,11 +5,10 @@
 
 #include "tinyfoundry_fixed.h"
 
-/* The high 16 bits of 2ab, rounded. */
+/* The high 16 bits of 2ab, rounded, halves up. gemmlowp nudges by the sign and truncates, which is the same. */
 static inline int32_t tf_high_mul16(int32_t a, int32_t b)
 {
-    const int32_t product = a * b;
-    return (product + (product >= 0 ? 1 << 14 : 1 - (1 << 14))) / (1 << 15);
+    return (a * b + (1 << 14)) >> 15;
 }
 
 /* exp(x) in Q0.15 for x in [-1/4, 0) in Q0.15: Taylor's series of degree 4 about -1/8. */

@@ -5,20 +5,22 @@ summary = "long short-term memory over a sequence, plain C"
 */
 #include "tinyfoundry_gates.h"
 
-/* The sum that a gate of one unit sees, in Q3.12: weights wx[in_c] with the input, wh[units] with the output before. */
-static inline int32_t tf_lstm_gate(const int8_t *x, const int8_t *wx, int in_c, int x_zero_point, const int8_t *h,
-                                   const int8_t *wh, int units, int h_zero_point, int32_t bias,
-                                   int32_t x_multiplier, int x_shift, int32_t h_multiplier, int h_shift)
+/* Adds to the sums of the four gates of one unit: weights [4][..] that lie `stride` apart, `size` of each. */
+static inline void tf_lstm_add(int32_t *sums, const int8_t *x, const int8_t *w, int size, int stride, int zero_point)
 {
-    int32_t from_x = bias, from_h = 0;
-    for (int i = 0; i < in_c; ++i) {
-        from_x += (x[i] - x_zero_point) * wx[i];
+    int32_t sum0 = sums[0], sum1 = sums[1], sum2 = sums[2], sum3 = sums[3];
+    const int8_t *const w1 = w + stride, *const w2 = w1 + stride, *const w3 = w2 + stride;
+    for (int i = 0; i < size; ++i) {
+        const int32_t centred = x[i] - zero_point;
+        sum0 += centred * w[i];
+        sum1 += centred * w1[i];
+        sum2 += centred * w2[i];
+        sum3 += centred * w3[i];
     }
-    for (int i = 0; i < units; ++i) {
-        from_h += (h[i] - h_zero_point) * wh[i];
-    }
-    const int32_t sum = tf_clamp16(tf_requantize(from_x, x_multiplier, x_shift));
-    return tf_clamp16(sum + tf_requantize(from_h, h_multiplier, h_shift));
+    sums[0] = sum0;
+    sums[1] = sum1;
+    sums[2] = sum2;
+    sums[3] = sum3;
 }
 
 /* Input x[batch][steps][in_c], weights wx[4][units][in_c], wh[4][units][units], gates in the order input, forget,
@@ -38,12 +40,12 @@ static inline void lstm_s8(const int8_t *x, const int8_t *wx, const int8_t *wh, 
             const int8_t *const before = t ? ys - units : h + n * units;
             const int16_t *const cells = t ? c_next + n * units : c + n * units;
             for (int u = 0; u < units; ++u) {
-                int32_t gate[4];
+                int32_t gate[4] = {b[u], b[units + u], b[2 * units + u], b[3 * units + u]}, from_h[4] = {0, 0, 0, 0};
+                tf_lstm_add(gate, xs, wx + u * in_c, in_c, units * in_c, x_zero_point);
+                tf_lstm_add(from_h, before, wh + u * units, units, units * units, h_zero_point);
                 for (int k = 0; k < 4; ++k) {
-                    const int row = k * units + u;
-                    gate[k] = tf_lstm_gate(xs, wx + row * in_c, in_c, x_zero_point, before, wh + row * units,
-                                           units, h_zero_point, b[row], x_multiplier[k], x_shift[k],
-                                           h_multiplier[k], h_shift[k]);
+                    const int32_t from_x = tf_clamp16(tf_requantize(gate[k], x_multiplier[k], x_shift[k]));
+                    gate[k] = tf_clamp16(from_x + tf_requantize(from_h[k], h_multiplier[k], h_shift[k]));
                 }
                 const int32_t kept = tf_divide_by_pot(tf_logistic16(gate[1]) * cells[u], 15);
                 const int32_t added = tf_divide_by_pot(tf_logistic16(gate[0]) * tf_tanh16(gate[2], 3),
