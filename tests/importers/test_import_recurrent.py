@@ -90,6 +90,10 @@ LSTM_FAULTS: dict[str, tuple[Edit, str]] = {
         lambda m: with_tensor(m, "c", type=Type((1, 7), DType.INT8, per_tensor(2.0**-11))),
         "cell is int8.*wanted int16 with zero point 0 and a scale of",
     ),
+    "zero point of c": (
+        lambda m: with_tensor(m, "c", type=Type((1, 7), DType.INT16, per_tensor(2.0**-11, 2**40))),
+        r"a zero point is outside -32768\.\.32767; the file is truncated or damaged",
+    ),
     "scale of c": (
         lambda m: with_tensor(m, "c", type=Type((1, 7), DType.INT16, per_tensor(0.3))),
         "cell is int16.*wanted int16 with zero point 0 and a scale of",

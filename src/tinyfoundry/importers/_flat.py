@@ -34,6 +34,7 @@ MIN_SCALE, MAX_SCALE = 1e-30, 1e15
 _DAMAGED = "the file is truncated or damaged: fetch or convert it again"
 _LOST = (struct.error, TypeError, ValueError, IndexError, OverflowError)
 _BUILTIN_CODE_SLOT = 10
+_LARGEST = {"INT8": 2**7 - 1, "INT16": 2**15 - 1}
 _ITEM_BYTES = {"INT8": 1, "INT16": 2, "INT32": 4, "INT64": 8, "FLOAT32": 4}
 
 
@@ -202,8 +203,9 @@ def _tensor(source: _Source, root: Any, graph: Any, number: int) -> Tensor:
         kind = _TYPES.get(table.Type(), f"type {table.Type()}")
         shape, dynamic = _shape(source, where, table)
         scales, zero_points, axis = _quantization(source, where, table)
-        if kind == "INT8" and not all(-128 <= zero <= 127 for zero in zero_points):
-            source.fail(where, f"a zero point is outside -128..127; {_DAMAGED}")
+        largest = _LARGEST.get(kind)
+        if largest is not None and not all(-largest - 1 <= zero <= largest for zero in zero_points):
+            source.fail(where, f"a zero point is outside {-largest - 1}..{largest}; {_DAMAGED}")
         data = _data(source, where, root, table.Buffer())
         sparse, variable = table.Sparsity() is not None, bool(table.IsVariable())
     wanted = prod(shape) * _ITEM_BYTES.get(kind, 0)
