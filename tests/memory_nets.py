@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tinyfoundry.builder import Builder
-from tinyfoundry.ir.graph import DType, Graph, Quantization, Type, per_tensor
+from tinyfoundry.ir.graph import Array, DType, Graph, Quantization, Type, per_tensor
 from tinyfoundry.ops._activation import Activation
 from tinyfoundry.ops.dense import Dense
 from tinyfoundry.ops.lstm import Lstm
@@ -92,3 +94,33 @@ def running_sum(size: int = 5) -> Graph:
     summed = b.apply("add", (total, x), quant=quant, name="summed")
     b.update(total, summed)
     return b.finish(summed, doubled)
+
+
+def as_floats(graph: Graph) -> Graph:
+    """The float32 network that one of these int8 networks stands for."""
+    scales = {name: type_.quant for name, type_ in graph.types.items()}
+    for node in graph.nodes:
+        of = {"lstm": (3, 0, 1), "svdf": (3, 4, 2), "dense": (2, 0, 1)}.get(node.op)
+        if of is not None:
+            bias, x, w = (node.inputs[position] for position in of)
+            quant = graph.types[w].quant
+            assert quant is not None
+            steps = tuple(graph.types[x].scale * scale for scale in quant.scale)
+            scales[bias] = Quantization(steps, (0,) * len(steps))
+
+    def real(name: str, value: Array) -> Array:
+        quant, shape = scales[name], (-1, *[1] * (value.ndim - 1))
+        if quant is None:
+            return value
+        axes = shape if quant.per_channel else ()
+        step, zero = (np.reshape(part, axes) for part in (quant.scale, quant.zero_point))
+        return ((value.astype(np.float64) - zero) * step).astype(np.float32)
+
+    return replace(
+        graph,
+        types={name: Type(type_.shape, DType.FLOAT32) for name, type_ in graph.types.items()},
+        constants={name: real(name, value) for name, value in graph.constants.items()},
+        states={
+            name: replace(state, initial=real(name, state.initial)) for name, state in graph.states.items()
+        },
+    )

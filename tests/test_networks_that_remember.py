@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,17 @@ import pytest
 
 from graphs import random_input
 from litert import litert_interpreter
-from memory_nets import lstm_net, running_sum, svdf_net
+from memory_nets import as_floats, lstm_net, running_sum, svdf_net
 from tinyfoundry.board import load_board
 from tinyfoundry.exporters.tflite import export
+from tinyfoundry.fixed import stored_values
 from tinyfoundry.importers.tflite import load
 from tinyfoundry.interpret import Session
 from tinyfoundry.ir.graph import Array, Graph
 from tinyfoundry.jobs.litert import litert_judge
 from tinyfoundry.jobs.measure import write_files
+from tinyfoundry.passes.calibrate import calibrate
+from tinyfoundry.passes.quantise import quantise
 from tinyfoundry.pipeline import compile_graph
 from tinyfoundry.simulate.firmware import build_sources, flash
 from tinyfoundry.simulate.host import HostModel, run_sanitized
@@ -131,3 +135,41 @@ def test_the_header_says_that_it_remembers_and_only_then() -> None:
     header = build.files["include/lstm_1.h"]
     assert "#define LSTM_1_STATE_BYTES 21\n" in header
     assert "void lstm_1_reset(void);" in header
+
+
+def calm(graph: Graph) -> Graph:
+    """With smaller weights of gates: random ones as large as int8 allows make a small error a large one."""
+    quieter = {
+        name: value * np.float32(0.2) for name, value in graph.constants.items() if name in ("wx", "wh")
+    }
+    return replace(graph, constants={**graph.constants, **quieter})
+
+
+@pytest.mark.parametrize("net", ["lstm", "lstm_odd", "svdf", "svdf_odd"])
+def test_float_streams_are_those_of_litert(net: str) -> None:
+    graph = calm(as_floats(NETS[net]()))
+    inputs = [[value / np.float32(3)] for [value] in stream(graph)]
+    session, theirs = Session(graph), in_litert(graph, inputs)
+    for values, [wanted] in zip(inputs, theirs, strict=True):
+        found = session.run(values)[0].reshape(-1)
+        np.testing.assert_allclose(found, np.frombuffer(wanted, np.float32), atol=1e-5)
+
+
+@pytest.mark.parametrize("floats", [False, True])
+def test_a_float_stream_is_quantised_with_its_states(floats: bool) -> None:
+    """The answers of 40 runs one after the other, of a network whose weights were int8 once."""
+    graph = calm(as_floats(lstm_net(1)))
+    inputs = [[value / np.float32(3)] for [value] in stream(graph)]
+    samples = np.concatenate([value for [value] in inputs])
+    int8 = quantise(graph, calibrate(graph, samples), float_faces=floats)
+    assert {name: (t.dtype.value, t.zero_point) for name, t in int8.types.items() if name in int8.states} == {
+        "h": ("int8", int8.types["memory"].zero_point), "c": ("int16", 0),
+    }  # fmt: skip
+    x, y = int8.types["x"], int8.types["answer"]
+    one, two, worst = Session(graph), Session(int8), 0.0
+    for [value] in inputs[:40]:
+        given = value if floats else stored_values(value, x.scale, x.zero_point, -128, 127).astype(np.int8)
+        (wanted,), (found,) = one.run([value]), two.run([given])
+        real = found if floats else (found.astype(float) - y.zero_point) * y.scale
+        worst = max(worst, float(np.abs(real - wanted).max()))
+    assert worst < 0.05, worst
