@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphs import random_input
+from graphs import random_input, single
+from memory_nets import lstm_net
 from random_networks import QUANT, networks, remembering, scratches
 from tinyfoundry.builder import Builder
 from tinyfoundry.errors import GraphError, OptionError
@@ -318,3 +319,23 @@ def test_a_hundred_nodes_take_no_noticeable_time():
     validate(plan(graph))
     # About 50 ms on a desktop; the limit leaves room for slow machines, not for an exponential search.
     assert process_time() - begin < 2
+
+
+def test_every_output_may_overwrite_the_input_that_it_updates():
+    """What an LSTM is given as h and c, when nobody needs it later, becomes h_next and c_next."""
+    op = get_op("lstm")
+    sample = next(s for s in op.samples(np.random.default_rng(7)) if s.label == "steps")
+    planned = plan(single(op, sample))
+    validate(planned)
+    assert planned.offsets["y1"] == planned.offsets["x4"]
+    assert planned.offsets["y2"] == planned.offsets["x5"]
+    apart = plan(single(op, sample), {}, PLAIN)
+    assert apart.arena_bytes > planned.arena_bytes
+
+
+def test_a_state_costs_its_bytes_once_at_every_step():
+    planned = plan(lstm_net(1, steps=4, features=40, units=8))
+    states = {name: planned.offsets[name] for name in planned.graph.states}
+    assert {planned.offsets[s.next] for s in planned.graph.states.values()} == set(states.values())
+    assert planned.state_bytes == 8 + 16
+    assert planned.arena_bytes == planned.lower_bound == 160 + 32 + 24
