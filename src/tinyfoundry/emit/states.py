@@ -53,8 +53,8 @@ void {name}_reset(void)
         {name}_restore();
     }}
 """,
-        f"""/* Every run starts from what the runs before it left in these bytes of the arena. Outputs may be among
- * them: read outputs, never write there. */
+        f"""/* Every run starts from what the runs before it left in these bytes of the arena.
+ * Outputs may be among them: read outputs, never write there. */
 #define {name.upper()}_STATE_BYTES {planned.state_bytes}
 
 /* Forgets what earlier runs left: the next run starts as the very first does. */

@@ -127,11 +127,6 @@ def read(data: bytes, label: str) -> Model:
     )
     for kind, numbers in (("input", inputs), ("output", outputs)):
         _check_numbers(source, f"subgraph 0, {kind}s", numbers, 0, tensor_count)
-    # Intermediates alone may be empty: they are types without values.
-    used = {*inputs, *outputs, *(n for op in operators for n in (*op.inputs, *op.outputs))} - {-1}
-    for tensor in (tensors[number] for number in sorted(used)):
-        if 0 in tensor.shape:
-            raise ModelError(f"{tensor.label}: shape {list(tensor.shape)} has a size below 1; {_DAMAGED}")
     return Model(label, tensors, operators, inputs, outputs)
 
 
@@ -224,7 +219,7 @@ def _shape(source: _Source, where: str, table: Any) -> tuple[tuple[int, ...], tu
         signature = sizes
     dynamic = tuple(axis for axis, size in enumerate(signature) if size == -1)
     shape = tuple(1 if axis in dynamic else size for axis, size in enumerate(sizes))
-    if any(size < 0 for size in shape):
+    if any(size < 1 for size in shape) and shape != (0,):  # that is a list of nothing: a scalar's shape
         source.fail(where, f"shape {list(shape)} has a size below 1; {_DAMAGED}")
     if prod(shape) > MAX_ELEMENTS:
         source.fail(

@@ -33,12 +33,13 @@ from tinyfoundry.importers._onnx_value import (
     in_order,
     same_memory,
 )
-from tinyfoundry.ir.graph import Array, Shape
+from tinyfoundry.ir.graph import Array, DType, Shape
 from tinyfoundry.ops._activation import Activation
 from tinyfoundry.ops.batch_matmul import BatchMatMul
 from tinyfoundry.ops.elementwise import Relu
 from tinyfoundry.ops.shape import Concatenation, Pad
 from tinyfoundry.ops.softmax import Softmax
+from tinyfoundry.ops.take import Take
 
 Row = Callable[[Draft, Node], Value | Constant | tuple[Value, ...]]
 
@@ -259,6 +260,31 @@ def _dropout(draft: Draft, node: Node) -> Value | Constant:
     return draft.operand(node, 0)
 
 
+def _take(draft: Draft, node: Node) -> Value:
+    """Gather at indices that are computed; a constant table is one of embeddings."""
+    table, indices = draft.operand(node, 0), draft.operand(node, 1)
+    if isinstance(indices, Constant):
+        return _known_only(draft, node)
+    if isinstance(table, Constant):
+        if table.quant is not None and table.quant.per_channel:
+            raise Unsupported("of a table with several scales (quantise it with one)")
+        array = table.array if table.quant else table.array.astype(np.float32)
+        x = at_rest(draft.add_constant(table.key, array, table.quant), array.shape)
+    else:
+        x = at_rest(draft.arranged(table, tuple(range(len(table.shape)))), table.shape)
+    axis, own = _axis(node, x, 0), draft.type(x.tensor).quant
+    where = draft.arranged(indices, tuple(range(len(indices.shape))))
+    if draft.type(where).dtype not in (DType.INT32, DType.INT64):
+        raise Unsupported(f"at indices of {draft.type(where).dtype} (wanted int32 or int64)")
+    shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    wanted = draft.wanted.get(node.outputs[0], own) if own is not None else None
+    name = node.outputs[0] if wanted == own else f"{node.outputs[0]}_taken"
+    taken = draft.add("take", (x.tensor, where), Take(axis), own, name)
+    if wanted != own:
+        taken = draft.add("quantize", (taken,), None, wanted, node.outputs[0])
+    return at_rest(taken, shape)
+
+
 def _shape(draft: Draft, node: Node) -> Constant:
     x = draft.operand(node, 0)
     shape: Shape = x.array.shape if isinstance(x, Constant) else x.shape
@@ -285,6 +311,7 @@ ROWS: dict[str, Row] = {
     "Dropout": _dropout,
     "Exp": function("exp"),
     "Flatten": _flatten,
+    "Gather": _take,
     "Gemm": _gemm,
     "GlobalAveragePool": windows.global_average_pool,
     "HardSwish": function("hard_swish"),

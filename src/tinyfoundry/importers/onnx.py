@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from tinyfoundry.builder import identifier
 from tinyfoundry.errors import GraphError, ModelError
+from tinyfoundry.importers._emitted import emitted
 from tinyfoundry.importers._onnx_constants import folded
 from tinyfoundry.importers._onnx_draft import Draft
 from tinyfoundry.importers._onnx_file import (
     FLOAT,
     INT8,
+    INT32,
+    INT64,
     MAX_FILE_BYTES,
     Face,
     Model,
@@ -39,7 +42,7 @@ from tinyfoundry.ir.rewrite import rebuild
 
 _MOST_FINDINGS = 12
 _SURPRISES = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-_DTYPES = {FLOAT: DType.FLOAT32, INT8: DType.INT8}
+_DTYPES = {FLOAT: DType.FLOAT32, INT8: DType.INT8, INT32: DType.INT32, INT64: DType.INT64}
 _OF_IMAGES = frozenset(
     {"AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "GlobalAveragePool", "MaxPool"}
 )
@@ -64,6 +67,11 @@ def load(source: str | os.PathLike[str] | bytes) -> Graph:
     return _convert(
         read(bytes_of(path, label, MAX_FILE_BYTES, "an .onnx file"), label), identifier(path.stem)
     )
+
+
+def operators(ops: Collection[str]) -> dict[str, frozenset[str]]:
+    """Every operator that can be read, and which of ``ops`` it can become."""
+    return {"Constant": frozenset(), **{code: emitted(row, ops) for code, row in sorted(ROWS.items())}}
 
 
 def _convert(model: Model, name: str) -> Graph:
