@@ -73,7 +73,7 @@ class NodeJudge:
     """
 
     def __init__(self, graph: Graph, node: Node) -> None:
-        self._graph = _single(graph, node)
+        self._graph = alone(graph, node)
         self._dense = node.op == "dense"
 
     def run(self, values: Mapping[str, Array]) -> dict[str, Array]:
@@ -230,7 +230,7 @@ def _invoke(interpreter: Any, inputs: Sequence[Array]) -> Arrays:
     return [interpreter.get_tensor(detail["index"]).copy() for detail in interpreter.get_output_details()]
 
 
-def _single(graph: Graph, node: Node) -> Graph:
+def alone(graph: Graph, node: Node) -> Graph:
     """The graph of one node of ``graph``; whatever the node may carry from run to run is its state."""
     names = dict.fromkeys((*node.inputs, *node.outputs))
     types = {name: graph.types[name] for name in names}
