@@ -69,19 +69,22 @@ def compile(  # noqa: A001 - the verb that users expect
     seed: int = 0,
     progress: Progress = silent,
     calibration: str | Path | None = None,
+    activations: str = "int8",
 ) -> Built:
     """A trained model (.tflite, .onnx, or a graph) in, C out, proven bit for bit on ``samples`` inputs.
 
     io: "int8" takes float faces off (scale and zero point are in the header), "float" keeps them.
     calibration: for a float32 model, inputs to quantise it with: an .npy or .npz of what the model is fed, or
-    a data set as ``build`` reads it, whose features are then normalised as ``build`` does.
+    a data set as ``build`` reads it, whose features are then normalised as ``build`` does. activations: what
+    these then become, "int8" or "int16" (weights are int8 in both).
 
     Raises:
         ModelError: the file is damaged or uses something unsupported, or is float32 and nothing is given to
         calibrate it with. DataError: the calibration data do not suit the model. DoesNotFit: it needs more
         than the limits or the board allow. OptionError, Mismatch, SimulationError: as in ``build``.
     """
-    return compile_model(model, board, output, io, limits or Limits(), samples, seed, progress, calibration)
+    chosen = limits or Limits()
+    return compile_model(model, board, output, io, chosen, samples, seed, progress, calibration, activations)
 
 
 def load(folder: str | Path, board: str | Path | None = None) -> Loaded:

@@ -166,13 +166,6 @@ def test_all_variants_are_listed_at_once(records: Callable[[Graph], Model]) -> N
         load(to_bytes(model))
 
 
-def test_int16_activations_are_still_refused(records: Callable[[Graph], Model]) -> None:
-    """int16 is for memories and what is multiplied with them alone."""
-    model = with_tensor(records(svdf_net(1)), "x", type=Type((1, 13), DType.INT16, per_tensor(0.1)))
-    with pytest.raises(ModelError, match=r"not supported: INT16 tensors .1 of "):
-        load(to_bytes(model))
-
-
 def test_svdf_without_a_bias_and_with_relu_on_any_zero_point(records: Callable[[Graph], Model]) -> None:
     """LiteRT's int8 kernel limits to int8 and to nothing else, whatever zero point its RELU has."""
     data = to_bytes(with_input(records(svdf_net(2)), 3, ""))

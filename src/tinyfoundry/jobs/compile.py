@@ -41,6 +41,7 @@ def compile_model(
     seed: int,
     progress: Progress,
     calibration: str | Path | None = None,
+    activations: str = "int8",
 ) -> Built:
     """See ``api.compile``."""
     if io not in FACES:
@@ -57,8 +58,10 @@ def compile_model(
     options: dict[str, Any] = {"samples": samples, "seed": seed, "io": io, **asdict(limits)}
     if calibration is not None:
         options["calibration"] = str(calibration)
+    if activations != "int8":
+        options["activations"] = activations
     job = Job(target, limits, Options(float_faces=io == "float"), options, progress)
-    graph = to_int8(graph, calibration, io == "float", seed, job.steps("calibrate"))
+    graph = to_int8(graph, calibration, io == "float", seed, job.steps("calibrate"), activations)
     with Workspace(output, None) as workspace:
         folder = workspace.fresh()
         keep_board(board, folder)

@@ -119,7 +119,8 @@ PAD = register(
         macs=no_macs,
         literals=_pad_literals,
         int8=Int8Rule(shared=True),
-        samples=_pad_samples,
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(_pad_samples),
     )
 )
 
@@ -162,7 +163,8 @@ RESHAPE = register(
         macs=no_macs,
         literals=_no_literals,
         int8=Int8Rule(shared=True),
-        samples=_reshape_samples,
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(_reshape_samples),
         view=True,
     )
 )
@@ -226,7 +228,9 @@ TRANSPOSE = register(
         macs=no_macs,
         literals=_transpose_literals,
         int8=Int8Rule(shared=True),
-        samples=_transpose_samples,
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(_transpose_samples),
+        kernels="copy",
     )
 )
 
@@ -235,7 +239,7 @@ def _concatenation_infer(attrs: Concatenation, inputs: tuple[Type, ...]) -> list
     shapes, axis = [x.shape for x in inputs], attrs.axis
     if not 0 <= axis < len(shapes[0]):
         raise GraphError(f"axis {axis}; wanted 0 to {len(shapes[0]) - 1} for inputs {shapes}")
-    if len({(*shape[:axis], -1, *shape[axis + 1 :]) for shape in shapes}) > 1:
+    if len({(len(shape), *shape[:axis], *shape[axis + 1 :]) for shape in shapes}) > 1:
         raise GraphError(f"inputs {shapes}; wanted equal sizes but along axis {axis}")
     joined = sum(shape[axis] for shape in shapes)
     return [((*shapes[0][:axis], joined, *shapes[0][axis + 1 :]), inputs[0].dtype)]
@@ -293,6 +297,7 @@ CONCATENATION = register(
         macs=no_macs,
         literals=_concatenation_literals,
         int8=Int8Rule(shared=True),
-        samples=_concatenation_samples,
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(_concatenation_samples),
     )
 )
