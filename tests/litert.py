@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinyfoundry.jobs.litert import (
+    NodeJudge,
     as_convolution,
     as_unsigned,
     litert_interpreter,
@@ -11,4 +12,7 @@ from tinyfoundry.jobs.litert import (
     unsigned,
 )
 
-__all__ = ["as_convolution", "as_unsigned", "litert_interpreter", "litert_judge", "litert_run", "unsigned"]
+__all__ = [
+    "NodeJudge", "as_convolution", "as_unsigned", "litert_interpreter", "litert_judge", "litert_run",
+    "unsigned",
+]  # fmt: skip

@@ -12,13 +12,13 @@ from tinyfoundry.ops._activation import Activation
 from tinyfoundry.passes.bias_correction import correct_biases
 from tinyfoundry.passes.calibrate import Watch, calibrate
 from tinyfoundry.passes.observe import Observer
-from tinyfoundry.passes.post_training import PostTraining, interpreted, post_training
+from tinyfoundry.passes.post_training import Interpreter, PostTraining, post_training
 from tinyfoundry.passes.quantise import quantise
 
 
 def corrected(floating: Graph, int8: Graph, xs: Array) -> Graph:
     def run(graph: Graph, indices: Array, watch: Watch) -> None:
-        interpreted(graph, [xs[indices]], watch)
+        Interpreter()(graph, [xs[indices]], watch)
 
     return correct_biases(floating, int8, [xs], run)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from tinyfoundry.importers._onnx_file import FLOAT, INT32, INT64, Node
 from tinyfoundry.importers._onnx_value import Constant, Unsupported
 from tinyfoundry.ir.graph import Array
 
+_MOST = 2**20  # elements of what a small constant is repeated to: states before the first step
 _FEW = 4096  # elements of what is computed and not only moved: shapes and settings, no weights
 
 Fold = Callable[[Node, Sequence[Array]], Array]
@@ -88,6 +90,13 @@ def _cast(node: Node, values: Sequence[Array]) -> Array:
     return values[0].astype(target)
 
 
+def _expand(_node: Node, values: Sequence[Array]) -> Array:
+    shape = np.broadcast_shapes(values[0].shape, tuple(values[1].ravel().tolist()))
+    if prod(shape) > _MOST:
+        raise ValueError
+    return np.broadcast_to(values[0], shape)
+
+
 def _transpose(node: Node, values: Sequence[Array]) -> Array:
     return values[0].transpose(node.integers("perm"))
 
@@ -95,6 +104,7 @@ def _transpose(node: Node, values: Sequence[Array]) -> Array:
 FOLDS: dict[str, Fold] = {
     "Cast": _cast,
     "Concat": lambda node, values: np.concatenate(values, axis=node.integer("axis", 0)),
+    "Expand": _expand,
     "Gather": _gather,
     "Identity": lambda _node, values: values[0],
     "Reshape": lambda node, values: values[0].reshape(filled(node, values[1].tolist(), values[0].shape)),

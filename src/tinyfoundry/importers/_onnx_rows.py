@@ -1,4 +1,4 @@
-"""The table of ONNX's operators: one row each, a function from a node to what its first output is."""
+"""The table of ONNX's operators: one row each, a function from a node to what its first outputs are."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tinyfoundry.importers._onnx_elementwise import (
 )
 from tinyfoundry.importers._onnx_file import Node
 from tinyfoundry.importers._onnx_quant import Layout, dequantize, quantize, weighted
+from tinyfoundry.importers._onnx_recurrent import lstm
 from tinyfoundry.importers._onnx_value import (
     Constant,
     Unsupported,
@@ -40,7 +41,7 @@ from tinyfoundry.ops.shape import Concatenation, Pad
 from tinyfoundry.ops.softmax import Softmax
 from tinyfoundry.ops.take import Take
 
-Row = Callable[[Draft, Node], Value | Constant]
+Row = Callable[[Draft, Node], Value | Constant | tuple[Value, ...]]
 
 _BEYOND = 3e38  # what exporters write for no limit at all
 _CLAMPS = {kind.limits: kind for kind in Activation}
@@ -313,6 +314,7 @@ ROWS: dict[str, Row] = {
     "GlobalAveragePool": windows.global_average_pool,
     "HardSwish": function("hard_swish"),
     "Identity": _same,
+    "LSTM": lstm,
     "LeakyRelu": leaky_relu,
     "MatMul": _matmul,
     "Max": pairwise("maximum"),

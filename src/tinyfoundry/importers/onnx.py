@@ -158,7 +158,9 @@ def _translate(model: Model, draft: Draft, node: Node) -> Iterator[str]:
     ):
         return
     try:
-        draft.known[node.outputs[0]] = folded(draft, node) or ROWS[node.op](draft, node)
+        found = folded(draft, node) or ROWS[node.op](draft, node)
+        results = found if isinstance(found, tuple) else (found,)
+        draft.known.update((name, value) for name, value in zip(node.outputs, results, strict=False) if name)
     except Unsupported as finding:
         yield f"{node.label} {finding}"
     except GraphError as error:

@@ -13,7 +13,7 @@ from tinyfoundry.errors import DataError, GraphError, ModelError, OptionError
 from tinyfoundry.ir.graph import Array, DType, Graph, Shape
 from tinyfoundry.op import value_limits
 from tinyfoundry.passes.calibrate import Watch
-from tinyfoundry.passes.post_training import PostTraining, Quantised, interpreted, post_training
+from tinyfoundry.passes.post_training import Interpreter, PostTraining, Quantised, post_training
 from tinyfoundry.pipeline import Options, simplify
 
 SAMPLES = 500
@@ -72,12 +72,12 @@ def quantised_model(
     """A float model quantised, and the inputs that ``calibration`` names; errors as ``to_int8``."""
     graph = simplify(graph, Options(float_faces=True))
     sets, chosen = calibration_inputs(calibration, graph, seed), options or PostTraining()
-    done, total = 0, chosen.runs() * len(sets[0])
+    done, total, interpreter = 0, chosen.runs() * len(sets[0]), Interpreter()
 
     def run(floating: Graph, parts: Sequence[Array], watch: Watch) -> None:
         nonlocal done
         for sample in zip(*parts, strict=True):
-            interpreted(floating, [value[None] for value in sample], watch)
+            interpreter(floating, [value[None] for value in sample], watch)
             done += 1
             progress(min(done, total - 1), total)
 

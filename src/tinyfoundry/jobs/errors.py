@@ -210,7 +210,7 @@ def _shares_with(graph: Graph, node: Node) -> str | None:
 def _unequal_weights(graph: Graph, node: Node) -> str:
     """Says where one input channel's weights are so large that the others of their rows round coarsely."""
     rule = get_op(node.op).int8
-    if rule is None or rule.weights != 0:
+    if rule is None or rule.weights != 0 or node.inputs[1] not in graph.constants:
         return ""
     weights = np.abs(graph.constants[node.inputs[1]].astype(np.float64))
     columns = weights.reshape(-1, weights.shape[-1]).max(0)

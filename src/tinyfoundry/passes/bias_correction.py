@@ -47,8 +47,9 @@ def correct_biases(floating: Graph, int8: Graph, sets: Sequence[Array], run: Run
 
 
 def _is_weighted(node: Node) -> bool:
+    """Whether its one matrix and bias give its outputs directly; those of a cell feed gates."""
     rule = get_op(node.op).int8
-    return rule is not None and rule.weights is not None
+    return rule is not None and rule.weights is not None and (rule.matrices, rule.bias) == ((1,), 2)
 
 
 def _channel_means(graph: Graph, count: int, run: Run) -> Mapping[str, Array]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from tinyfoundry.errors import GraphError, OptionError
-from tinyfoundry.interpret import interpret
+from tinyfoundry.interpret import Session
 from tinyfoundry.ir.graph import Array, Graph
 from tinyfoundry.op import get_op
 from tinyfoundry.passes.observe import Histogram, Observer, Range
@@ -30,8 +30,8 @@ def calibrate(
     """The range of every activation of a float ``graph``, inputs included, over ``samples`` [n, H, W, C]
     float32.
 
-    run: how to run the graph; the default is the reference interpreter, one sample at a time. observer: what
-    makes a range of the values seen.
+    run: how to run the graph; the default is the reference interpreter, one sample at a time. A graph that
+    remembers sees them one after the other. observer: what makes a range of the values seen.
 
     Raises:
         OptionError: there are no samples. GraphError: an activation is not finite.
@@ -106,5 +106,6 @@ def assumed(graph: Graph, low: float = -6.0, high: float = 6.0) -> Ranges:
 
 
 def _interpreted(graph: Graph, samples: Array, watch: Watch) -> None:
+    session = Session(graph)
     for i in range(len(samples)):
-        interpret(graph, [np.ascontiguousarray(samples[i : i + 1], np.float32)], watch)
+        session.run([np.ascontiguousarray(samples[i : i + 1], np.float32)], watch)

@@ -150,7 +150,7 @@ def _weighted(graph: Graph, node: Node) -> bool:
 
 def _reader(graph: Graph, tensor: str) -> Node | None:
     """The one node that reads ``tensor``, looking through what treats every channel alike."""
-    while tensor not in graph.outputs:
+    while tensor not in graph.lasting:
         readers = graph.readers(tensor)
         if len(readers) != 1 or readers[0].inputs.count(tensor) != 1:
             return None

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinyfoundry.errors import OptionError
-from tinyfoundry.interpret import entering, interpret
+from tinyfoundry.interpret import Session, entering, interpret
 from tinyfoundry.ir.graph import Array, DType, Graph, Type
 from tinyfoundry.passes.bias_correction import correct_biases
 from tinyfoundry.passes.calibrate import Ranges, Run, Watch, answers, histograms, in_slices
@@ -124,7 +124,7 @@ def post_training(
         OptionError: there are no samples. GraphError: an activation is not finite, or the graph has no int8
         form.
     """
-    wanted, runner = options or PostTraining(), run or interpreted
+    wanted, runner = _for(graph, options or PostTraining()), run or Interpreter()
     found = _candidates(graph, sets, wanted, runner, known, float_faces)
     judge = _Judge(graph, sets, runner)
     best = found[0] if len(found) == 1 else min(found, key=judge.error)
@@ -137,11 +137,33 @@ def post_training(
     return corrected if keep else best
 
 
-def interpreted(graph: Graph, sets: Sequence[Array], watch: Watch) -> None:
-    """Runs samples by the reference interpreter, one at a time."""
-    for inputs in zip(*sets, strict=True):
-        pairs = zip(graph.inputs, inputs, strict=True)
-        interpret(graph, [entering(graph.types[name], x) for name, x in pairs], watch)
+class Interpreter:
+    """Runs samples by the reference, one at a time. A graph that remembers goes on where its last run ended,
+    until another graph is run.
+    """
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+
+    def __call__(self, graph: Graph, sets: Sequence[Array], watch: Watch) -> None:
+        """See ``RunSets``."""
+        if self._session is None or self._session.graph is not graph:
+            self._session = Session(graph)
+        for inputs in zip(*sets, strict=True):
+            pairs = zip(graph.inputs, inputs, strict=True)
+            self._session.run([entering(graph.types[name], x) for name, x in pairs], watch)
+
+
+def _for(graph: Graph, wanted: PostTraining) -> PostTraining:
+    """What can be tried: samples of a graph that remembers cannot be judged apart from each other."""
+    if not graph.states:
+        return wanted
+    if wanted.correct_bias:
+        raise OptionError(
+            f"--bias-correction: model '{graph.name}' has states; wanted one without; leave the option out"
+        )
+    observer = wanted.observer or Observer.MIN_MAX
+    return replace(wanted, observer=observer, equalise=bool(wanted.equalise), correct_bias=False)
 
 
 def _candidates(
