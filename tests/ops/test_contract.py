@@ -31,6 +31,7 @@ from tinyfoundry.simulate.simulation import Simulation
 
 OPS = [pytest.param(op, id=op.name) for op in all_ops()]
 RANDOM_INPUTS = 5
+LITERT_CURVES = frozenset({"gelu", "gelu_tanh", "log"})
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
@@ -86,6 +87,8 @@ def test_reference_equals_litert(op: Op) -> None:
     LiteRT's own dense kernels round otherwise than a microcontroller's; one pixel's convolution judges them.
     """
     for sample in samples_of(op):
+        if op.name == "curve" and sample.call.attrs.function not in LITERT_CURVES:
+            continue  # LiteRT has none; tests/ops/test_curve.py holds each against another library
         graph = single(op, sample)
         judged = as_convolution(graph) if op.name == "dense" else as_unsigned(graph)
         model = export(judged)
