@@ -28,6 +28,28 @@ def hoist_constants(model: Model) -> Model:
     return replace(model, nodes=tuple(kept), constants=constants)
 
 
+_LINEAR = 15.0  # softplus of more is the number itself, in float32
+
+
+def drop_thresholds(model: Model) -> Model:
+    """The model without Where(x > threshold, x, Softplus(x)), which torch writes: Softplus alone is as exact."""
+    by = {node.outputs[0]: node for node in model.nodes if node.outputs}
+    nodes = []
+    for node in model.nodes:
+        parts = [by.get(name) for name in node.inputs] if node.op == "Where" else []
+        if len(parts) == 3 and parts[0] is not None and parts[2] is not None:
+            test, x, plus = parts[0], node.inputs[1], parts[2]
+            limit = model.constants.get(test.inputs[1]) if len(test.inputs) == 2 else None
+            of_one = (test.op, plus.op) == ("Greater", "Softplus") and test.inputs[0] == plus.inputs[0] == x
+            if of_one and limit is not None and limit.size == 1 and limit.item() >= _LINEAR:
+                nodes.append(replace(plus, outputs=node.outputs))
+                continue
+        nodes.append(node)
+    read = {name for node in nodes for name in node.inputs} | {face.name for face in model.outputs}
+    kept = [node for node in nodes if node.op != "Greater" or read.intersection(node.outputs)]
+    return replace(model, nodes=tuple(kept))
+
+
 def fold_layers(model: Model) -> Model:
     """The model with BatchNormalization folded into Conv and Gemm, and Add into MatMul; exact in float64.
 

@@ -16,7 +16,6 @@ from tinyfoundry.ops._window import Pair, Window, same_padding
 from tinyfoundry.ops.conv2d import Conv2D
 from tinyfoundry.ops.depthwise import DepthwiseConv2D
 from tinyfoundry.ops.pool import AveragePool2D, MaxPool2D
-from tinyfoundry.ops.reduce import Mean
 from tinyfoundry.ops.shape import Pad
 from tinyfoundry.ops.transpose_conv import TransposeConv
 
@@ -172,26 +171,6 @@ def _pool(draft: Draft, node: Node, op: str, attributes: Callable[..., Any]) -> 
     if counted:
         window, tensor = _with_pad(draft, node, tensor, window)
     return image.value(draft.apply(node, op, (tensor,), attributes(pair, window)))
-
-
-def global_average_pool(draft: Draft, node: Node) -> Value:
-    """GlobalAveragePool: the mean over all spatial axes, which stay as axes of one element."""
-    value = draft.untangled(draft.value(node))
-    if len(value.shape) < 3:
-        raise Unsupported(f"on {len(value.shape)} axes (wanted 3 or 4)")
-    return mean(draft, node, value, tuple(range(2, len(value.shape))), keep=True)
-
-
-def mean(draft: Draft, node: Node, value: Value, axes: tuple[int, ...], keep: bool) -> Value:
-    """The mean over ``axes``, counted as ONNX counts them, wherever they lie."""
-    stored = tuple(sorted(value.order.index(axis) for axis in axes))
-    tensor = draft.apply(node, "mean", (value.tensor,), Mean(stored, keep))
-    if keep:
-        full = tuple(1 if axis in axes else size for axis, size in enumerate(value.full))
-        return Value(tensor, full, value.order, full)
-    left = [axis for axis in range(len(value.full)) if axis not in axes]
-    full = tuple(value.full[axis] for axis in left)
-    return Value(tensor, full, tuple(left.index(a) for a in value.order if a in left), full)
 
 
 def _window(node: Node, image: Image, kernel: Pair) -> Window:

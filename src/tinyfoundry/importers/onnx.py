@@ -18,6 +18,7 @@ from tinyfoundry.builder import identifier
 from tinyfoundry.errors import GraphError, ModelError
 from tinyfoundry.importers._onnx_constants import folded
 from tinyfoundry.importers._onnx_draft import Draft
+from tinyfoundry.importers._onnx_elementwise import CURVES
 from tinyfoundry.importers._onnx_file import (
     FLOAT,
     INT8,
@@ -29,7 +30,7 @@ from tinyfoundry.importers._onnx_file import (
     shown,
     type_name,
 )
-from tinyfoundry.importers._onnx_fold import fold_layers, hoist_constants
+from tinyfoundry.importers._onnx_fold import drop_thresholds, fold_layers, hoist_constants
 from tinyfoundry.importers._onnx_quant import wanted_quantizations
 from tinyfoundry.importers._onnx_rows import ROWS
 from tinyfoundry.importers._onnx_value import Constant, Unsupported, channels_last
@@ -41,10 +42,13 @@ _MOST_FINDINGS = 12
 _SURPRISES = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 _DTYPES = {FLOAT: DType.FLOAT32, INT8: DType.INT8}
 _OF_IMAGES = frozenset(
-    {"AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "GlobalAveragePool", "MaxPool"}
+    {"AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool"}
+    | {"GlobalMaxPool", "MaxPool", "Resize", "SpaceToDepth", "Upsample"}
 )
 _OF_ANY_ORDER = frozenset(
-    {"Add", "Clip", "Concat", "DequantizeLinear", "Dropout", "Identity", "Pad", "QuantizeLinear", "Relu"}
+    {"Abs", "Add", "Clip", "Concat", "DequantizeLinear", "Div", "Dropout", "Exp", "HardSwish", "Identity"}
+    | {"InstanceNormalization", "GroupNormalization", "LeakyRelu", "Max", "Min", "Mul", "Pad", "Pow", "PRelu"}
+    | {"QuantizeLinear", "Relu", "Sigmoid", "Slice", "Split", "Sqrt", "Sub", "Tanh", *CURVES}
 )
 
 
@@ -68,7 +72,7 @@ def load(source: str | os.PathLike[str] | bytes) -> Graph:
 
 def _convert(model: Model, name: str) -> Graph:
     with np.errstate(all="ignore"):  # numbers out of float32's range end as infinities, which verify refuses
-        return _translated(fold_layers(hoist_constants(model)), name)
+        return _translated(fold_layers(drop_thresholds(hoist_constants(model))), name)
 
 
 def _translated(model: Model, name: str) -> Graph:
@@ -147,7 +151,9 @@ def _translate(model: Model, draft: Draft, node: Node) -> Iterator[str]:
     ):
         return
     try:
-        draft.known[node.outputs[0]] = folded(draft, node) or ROWS[node.op](draft, node)
+        made = folded(draft, node) or ROWS[node.op](draft, node)
+        values = made if isinstance(made, tuple) else (made,)
+        draft.known.update((name, value) for name, value in zip(node.outputs, values, strict=False) if name)
     except Unsupported as finding:
         yield f"{node.label} {finding}"
     except GraphError as error:

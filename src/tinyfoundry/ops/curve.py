@@ -65,9 +65,9 @@ CURVES: dict[str, Real] = {
 }
 """Name -> the function of float64 values and ``Curve``'s two numbers.
 
-clamp: to a..b. celu, elu: a is alpha. hard_sigmoid: max(0, min(1, a * x + b)). power: x to the power a. round:
-halves to even. selu: b times elu. silu: x times the logistic of a * x. thresholded_relu: 0 up to a. gelu_tanh:
-the approximation of gelu by a hyperbolic tangent (Hendrycks and Gimpel, 2016).
+clamp: to a..b. celu, elu: a is alpha. hard_sigmoid: max(0, min(1, a * x + b)). power: x to the power a.
+round: halves to even. selu: b times elu. silu: x times the logistic of a * x. thresholded_relu: 0 up to a.
+gelu_tanh: the approximation of gelu by a hyperbolic tangent (Hendrycks and Gimpel, 2016).
 """
 
 
@@ -86,8 +86,8 @@ def _complaints(call: Call) -> Iterable[str]:
 
 
 EXAMPLES = {
-    "celu": (0.5, 0.0), "clamp": (-0.7, inf), "elu": (1.0, 0.0), "hard_sigmoid": (1 / 6, 0.5), "power": (3.0, 0.0),
-    "selu": (1.6732632, 1.0507009), "silu": (1.0, 0.0), "thresholded_relu": (0.3, 0.0),
+    "celu": (0.5, 0.0), "clamp": (-0.7, inf), "elu": (1.0, 0.0), "hard_sigmoid": (1 / 6, 0.5),
+    "power": (3.0, 0.0), "selu": (1.6732632, 1.0507009), "silu": (1.0, 0.0), "thresholded_relu": (0.3, 0.0),
 }  # fmt: skip
 """Numbers of the functions that take any, for samples and tests."""
 
