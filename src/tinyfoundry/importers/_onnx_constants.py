@@ -117,8 +117,9 @@ def _expand(_node: Node, values: Sequence[Array]) -> Array:
 
 def _range(_node: Node, values: Sequence[Array]) -> Array:
     start, limit, step = (value.reshape(()).item() for value in values)
-    _few([max(int(np.ceil((limit - start) / step)), 0)] if step else [-1])
-    return np.arange(start, limit, step, values[0].dtype)
+    count = max(int(np.ceil((limit - start) / step)), 0) if step else -1
+    found: Array = (start + step * np.arange(*_few([count]))).astype(values[0].dtype)
+    return found
 
 
 def _div(_node: Node, values: Sequence[Array]) -> Array:

@@ -32,7 +32,7 @@ _LINEAR = 15.0  # softplus of more is the number itself, in float32
 
 
 def drop_thresholds(model: Model) -> Model:
-    """The model without Where(x > threshold, x, Softplus(x)), which torch writes: Softplus alone is as exact."""
+    """The model without Where(x > threshold, x, Softplus(x)), as torch writes it: Softplus is the same."""
     by = {node.outputs[0]: node for node in model.nodes if node.outputs}
     nodes = []
     for node in model.nodes:

@@ -59,7 +59,7 @@ def _moved(draft: Draft, op: str, tensor: str, attrs: Any, key: str) -> str:
 
 
 def split(draft: Draft, node: Node) -> tuple[Value, ...]:
-    """Split along an axis: into parts of the sizes given, or into equal ones of which the last may be less."""
+    """Split along an axis, into parts of given sizes or equal ones, of which the last may be less."""
     x = draft.untangled(draft.value(node))
     axis, count = axis_of(node.integer("axis", 0), x.shape), len(node.outputs)
     size = x.shape[axis]

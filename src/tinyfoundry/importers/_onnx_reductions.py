@@ -37,16 +37,16 @@ def reduction(op: str, before: str = "", after: str = "") -> Row:
             axes = tuple(range(rank))
         if not all(-rank <= axis < rank for axis in axes):
             raise Unsupported(f"over axes {axes} of {list(x.shape)}; the file is damaged")
-        x = _applied(draft, node, before, x, f"{node.outputs[0]}_{before}")
+        x = _applied(draft, before, x, f"{node.outputs[0]}_{before}")
         if axes or before or after:
             chosen = tuple(sorted({axis % rank for axis in axes}))
             x = reduced(draft, node, op, x, chosen, keep=bool(node.integer("keepdims", 1)))
-        return _applied(draft, node, after, x, node.outputs[0])
+        return _applied(draft, after, x, node.outputs[0])
 
     return row
 
 
-def _applied(draft: Draft, node: Node, function: str, x: Value, key: str) -> Value:
+def _applied(draft: Draft, function: str, x: Value, key: str) -> Value:
     if not function:
         return x
     _only_float(draft, x)
@@ -172,7 +172,7 @@ def _normalised(draft: Draft, node: Node, x: Value, axes: Shape) -> Value:
 
 
 def _scaled(draft: Draft, node: Node, x: Value, factor: Array | None, offset: Array | None) -> Value:
-    """factor * x + offset, whose axes are those of the shape of ``x`` or of one element."""
+    """Scales and shifts by arrays whose axes are those of the shape of ``x`` or of one element."""
     parts, runs = _apart(draft, x)
     tensor = parts.tensor
     for op, attrs, array, idle in (("mul", Mul(), factor, 1.0), ("add", Add(), offset, 0.0)):

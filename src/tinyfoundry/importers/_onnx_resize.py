@@ -82,23 +82,18 @@ def _target(draft: Draft, node: Node, image: Image) -> tuple[Pair, tuple[float, 
 
 def _picks(mapping: str, rounding: str, size: int, out: int, scale: float) -> Array:
     """For each row or column of the result the one of the input that it is."""
-    place, factor = np.arange(out, dtype=np.float32), np.float32(scale)
-    half = np.float32(0.5)
-    if mapping == "asymmetric":
-        x = place / factor
-    elif mapping in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric"):
-        x = (place + half) / factor - half
-        if mapping == "pytorch_half_pixel" and out == 1:
-            x = np.zeros(1, np.float32)
-        elif mapping == "half_pixel_symmetric" and abs(out - size * scale) > 1e-4:
-            mapping = ""
-    elif mapping == "align_corners":
-        x = place * np.float32(size - 1) / np.float32(max(out - 1, 1))
-    else:
-        mapping = ""
-    if not mapping or rounding not in _ROUNDINGS:
-        raise Unsupported(f"with coordinates or rounding that are not supported ({rounding[:24]!a})")
-    found: Array = np.clip(_ROUNDINGS[rounding](x), 0, size - 1).astype(np.int64)
+    place, factor, half = np.arange(out, dtype=np.float32), np.float32(scale), np.float32(0.5)
+    centred = (place + half) / factor - half
+    places = {
+        "asymmetric": place / factor,
+        "half_pixel": centred,
+        "pytorch_half_pixel": centred if out > 1 else np.zeros(1, np.float32),
+        "align_corners": place * np.float32(size - 1) / np.float32(max(out - 1, 1)),
+    }
+    if mapping not in places or rounding not in _ROUNDINGS:
+        text = f"{mapping[:24]!a} and {rounding[:24]!a}"
+        raise Unsupported(f"with {text} (wanted {', '.join(places)}, and {', '.join(_ROUNDINGS)})")
+    found: Array = np.clip(_ROUNDINGS[rounding](places[mapping]), 0, size - 1).astype(np.int64)
     return found
 
 

@@ -142,10 +142,10 @@ def _batch_matmul(draft: Draft, node: Node, pair: tuple[Value | Constant, Value 
             names.append(_matrix(draft, value, pair))
             swapped.append(False)
             continue
-        value, rest = draft.untangled(value), tuple(range(rank))
+        plain, rest = draft.untangled(value), tuple(range(rank))
         turned = (*rest[:-2], rank - 1, rank - 2)
-        swapped.append(not in_order(value) and same_memory(value.full, value.order, turned))
-        names.append(draft.arranged(value, turned if swapped[-1] else rest))
+        swapped.append(not in_order(plain) and same_memory(plain.full, plain.order, turned))
+        names.append(draft.arranged(plain, turned if swapped[-1] else rest))
     y = draft.apply(node, "batch_matmul", names, BatchMatMul(*swapped))
     return at_rest(y, draft.type(y).shape)
 

@@ -8,7 +8,6 @@ transpose is left of that. An unknown batch size becomes 1.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,13 +32,17 @@ from tinyfoundry.importers._onnx_file import (
 from tinyfoundry.importers._onnx_fold import drop_thresholds, fold_layers, hoist_constants
 from tinyfoundry.importers._onnx_quant import wanted_quantizations
 from tinyfoundry.importers._onnx_rows import ROWS
-from tinyfoundry.importers._onnx_value import Constant, Unsupported, channels_last
+from tinyfoundry.importers._onnx_value import Constant, Unsupported, Value, channels_last
 from tinyfoundry.importers._source import bytes_of
-from tinyfoundry.ir.graph import DType, Graph
+from tinyfoundry.ir.graph import DType, Graph, Shape
 from tinyfoundry.ir.rewrite import rebuild
 
 _MOST_FINDINGS = 12
+_MOST_NAMES = 3
 _SURPRISES = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+Orders = dict[str, Shape]
+"""By input of a graph, the axis of ONNX that each of its axes is."""
+
 _DTYPES = {FLOAT: DType.FLOAT32, INT8: DType.INT8}
 _OF_IMAGES = frozenset(
     {"AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool"}
@@ -62,24 +65,28 @@ def load(source: str | os.PathLike[str] | bytes) -> Graph:
         that lists them all. ToolError: package ``onnx`` is not installed.
     """
     if isinstance(source, bytes):
-        return _convert(read(source, "model"), "model")
+        return convert(source, "model", "model")[0]
     path = Path(source)
     label = repr(str(path))
-    return _convert(
-        read(bytes_of(path, label, MAX_FILE_BYTES, "an .onnx file"), label), identifier(path.stem)
-    )
+    return convert(bytes_of(path, label, MAX_FILE_BYTES, "an .onnx file"), label, identifier(path.stem))[0]
 
 
-def _convert(model: Model, name: str) -> Graph:
+def convert(data: bytes, label: str, name: str) -> tuple[Graph, Orders]:
+    """The graph called ``name`` of a model's bytes, and how its inputs lie: for each of them, by name, the
+    axis of ONNX that each of its axes is. label: what messages call the model.
+    """
+    model = read(data, label)
     with np.errstate(all="ignore"):  # numbers out of float32's range end as infinities, which verify refuses
         return _translated(fold_layers(drop_thresholds(hoist_constants(model))), name)
 
 
-def _translated(model: Model, name: str) -> Graph:
+def _translated(model: Model, name: str) -> tuple[Graph, Orders]:
     draft = Draft(name, model.opset, wanted_quantizations(model))
     findings = list(model.unsupported)
     findings += _unknown_operators(model)
     findings += _faces(draft, model)
+    given = [value for value in draft.known.values() if isinstance(value, Value)]
+    orders = {value.tensor: value.order for value in given}
     for key, array in model.constants.items():
         # What could not be had (another file, a foreign type) is among the findings already.
         absent = model.unsupported and not array.size
@@ -95,14 +102,20 @@ def _translated(model: Model, name: str) -> Graph:
         )
     try:
         graph = draft.builder.finish(*outputs)
-        return rebuild(graph, graph.nodes)  # without the nodes that nothing reads
+        return rebuild(graph, graph.nodes), orders  # without the nodes that nothing reads
     except GraphError as error:
         raise ModelError(f"{model.label}: {error}") from error
 
 
 def _unknown_operators(model: Model) -> Iterator[str]:
-    codes = Counter(node.op for node in model.nodes if node.op not in ROWS)
-    yield from (f"{code} ({count}×)" for code, count in sorted(codes.items()))
+    """Each with how often it is there, and the names of the first nodes."""
+    unknown: dict[str, list[str]] = {}
+    for node in model.nodes:
+        if node.op not in ROWS:
+            unknown.setdefault(node.op, []).append(node.name)
+    for code, names in sorted(unknown.items()):
+        named = [shown(name) for name in dict.fromkeys(names) if name][:_MOST_NAMES]
+        yield f"{code} ({len(names)}×{': ' if named else ''}{', '.join(named)})"
 
 
 def _faces(draft: Draft, model: Model) -> Iterator[str]:

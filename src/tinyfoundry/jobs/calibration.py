@@ -12,6 +12,7 @@ from tinyfoundry.data import load, split
 from tinyfoundry.errors import DataError, GraphError, ModelError, OptionError
 from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import Array, DType, Graph, Shape
+from tinyfoundry.jobs.batches import Batches, gathered
 from tinyfoundry.passes.calibrate import Watch, calibrate
 from tinyfoundry.passes.quantise import quantise
 from tinyfoundry.pipeline import Options, simplify
@@ -26,7 +27,7 @@ _DATA_SETS = (frozenset({"x", "y"}), frozenset({"x_train"}))  # arrays of an .np
 
 def to_int8(
     graph: Graph,
-    calibration: str | Path | None,
+    calibration: str | Path | Batches | None,
     float_faces: bool,
     seed: int,
     progress: Callable[[int, int], None],
@@ -66,11 +67,14 @@ def to_int8(
         raise ModelError(f"model '{graph.name}' cannot be quantised: {error}") from error
 
 
-def calibration_inputs(calibration: str | Path, graph: Graph, seed: int) -> list[Array]:
+def calibration_inputs(calibration: str | Path | Batches, graph: Graph, seed: int) -> list[Array]:
     """For each input of ``graph`` a float32 array [n, *shape] of samples, n at most ``SAMPLES``; see
     ``model_inputs``.
     """
-    given = model_inputs(calibration, graph, seed, SAMPLES, "--calibration")
+    if isinstance(calibration, Batches):
+        given = gathered(calibration, graph, SAMPLES, _fitted)
+    else:
+        given = model_inputs(calibration, graph, seed, SAMPLES, "--calibration")
     return [array.astype(np.float32) for array in given]
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from tinyfoundry.board import load_board
 from tinyfoundry.errors import OptionError
-from tinyfoundry.ir.graph import Graph
 from tinyfoundry.jobs.assemble import (
     Built,
     Job,
@@ -17,8 +16,9 @@ from tinyfoundry.jobs.assemble import (
     prove_and_record,
     write_report,
 )
+from tinyfoundry.jobs.batches import Batches
 from tinyfoundry.jobs.calibration import to_int8
-from tinyfoundry.jobs.importing import load_model
+from tinyfoundry.jobs.importing import import_model
 from tinyfoundry.jobs.limits import Limits
 from tinyfoundry.jobs.progress import Progress
 from tinyfoundry.jobs.samples import sample_inputs
@@ -29,7 +29,7 @@ FACES = ("int8", "float")
 
 
 def compile_model(
-    model: str | Path | Graph,
+    model: Any,
     board: str | Path,
     output: str | Path,
     io: str,
@@ -37,7 +37,8 @@ def compile_model(
     samples: int,
     seed: int,
     progress: Progress,
-    calibration: str | Path | None = None,
+    calibration: Any = None,
+    example_input: Any = None,
 ) -> Built:
     """See ``api.compile``."""
     if io not in FACES:
@@ -49,9 +50,11 @@ def compile_model(
     target = load_board(board)
     check_target(Path(output))
     progress("import", 0, 1)
-    graph = model if isinstance(model, Graph) else load_model(model)
+    graph, orders = import_model(model, example_input)
     progress("import", 1, 1, f"{len(graph.nodes)} ops")
     options: dict[str, Any] = {"samples": samples, "seed": seed, "io": io, **asdict(limits)}
+    if not isinstance(calibration, str | Path | None):
+        calibration = Batches(calibration, orders)
     if calibration is not None:
         options["calibration"] = str(calibration)
     job = Job(target, limits, Options(float_faces=io == "float"), options, progress)

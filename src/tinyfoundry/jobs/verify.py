@@ -16,6 +16,7 @@ from tinyfoundry.errors import InputError, ModelError, OptionError
 from tinyfoundry.importers.tflite import tensor_numbers
 from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import Array, DType, Graph
+from tinyfoundry.jobs.batches import GIVEN
 from tinyfoundry.jobs.calibration import to_int8
 from tinyfoundry.jobs.importing import load_model
 from tinyfoundry.jobs.litert import FileJudge, litert_version
@@ -106,6 +107,11 @@ def _pair(path: Path, loaded: Loaded, progress: Progress) -> _Pair:
     found = report.get("options")
     options: dict[str, Any] = found if isinstance(found, dict) else {}
     float_faces = options.get("io") == "float"
+    if options.get("calibration") == GIVEN:
+        raise InputError(
+            f"build {loaded.folder}: was calibrated with data {GIVEN}, which are gone; compile it with "
+            "the samples in an .npy, and verify that build"
+        )
     seed = options.get("seed")
     graph = to_int8(
         load_model(path),
