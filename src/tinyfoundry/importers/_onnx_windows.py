@@ -106,6 +106,8 @@ def transposed_convolution(draft: Draft, node: Node) -> Value:
 
 def batch_normalization(draft: Draft, node: Node) -> Value:
     """BatchNormalization where no layer stood before it to take it up: a depthwise convolution of 1×1."""
+    if isinstance(draft.operand(node, 3), Value):
+        raise Unsupported("by the mean of its own input, as in training (wanted running statistics)")
     factor, offset = normalization(node, [draft.constant(node, i).real() for i in range(1, 5)])
     x = draft.value(node)
     if len(x.shape) not in (2, 3, 4) or x.shape[1] != factor.size:

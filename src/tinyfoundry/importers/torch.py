@@ -13,8 +13,9 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,9 @@ def load(model: Any, example: Any = None) -> tuple[Graph, Orders]:
     batch = tuple(one.float() if one.is_floating_point() else one for one in batch)
 
     def export() -> Any:
-        module = copy.deepcopy(model).eval().to("cpu", torch.float32)
+        module = copy.deepcopy(model).to("cpu", torch.float32)
+        if any(part.training for part in module.modules()):
+            module.eval()  # what torch has exported before, and quantised, refuses this call
         return torch.export.export(module, batch)
 
     return _converted(_tried(export, f"module '{name}'"), identifier(name), f"module '{name}'")
@@ -150,11 +153,11 @@ def _tried(step: Callable[[], Any], label: str) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torch's warnings and log lines; what matters of them comes as an error."""
+    """Without torch's warnings, log lines and listings; what matters of them comes as an error."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
