@@ -69,6 +69,25 @@ def mobilenet_v3() -> nn.Module:
     return nn.Sequential(unit(3, 8, 3, 2, act=nn.Hardswish), *body, *head)
 
 
+class Shuffled(nn.Module):
+    """Grouped convolutions with their channels shuffled between, normalised in groups."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(12, 12, 1, groups=3), nn.GroupNorm(2, 12)
+        self.last = nn.Conv2d(12, 12, 3, padding=1, groups=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.silu(self.norm(self.first(x)))
+        n, c, h, w = y.shape
+        y = y.view(n, 3, c // 3, h, w).transpose(1, 2).reshape(n, c, h, w)
+        return x + self.last(y)
+
+
+def shufflenet() -> nn.Module:
+    return nn.Sequential(unit(3, 12, 3, 2), Shuffled(), nn.AvgPool2d(8), nn.Flatten(), nn.Linear(12, 5))
+
+
 class Residual(nn.Module):
     def __init__(self, into: int, out: int, stride: int) -> None:
         super().__init__()
@@ -193,6 +212,7 @@ NETS: dict[str, Net] = {
     "mobilenet_v1": (mobilenet_v1, ((1, 3, 16, 16),)),
     "mobilenet_v2": (mobilenet_v2, ((1, 3, 16, 16),)),
     "mobilenet_v3": (mobilenet_v3, ((1, 3, 16, 16),)),
+    "shufflenet": (shufflenet, ((1, 3, 16, 16),)),
     "resnet": (resnet, ((1, 3, 16, 16),)),
     "ds_cnn": (DsCnn, ((1, 1, 25, 10),)),
     "tcn": (Tcn, ((1, 3, 16),)),

@@ -167,6 +167,7 @@ def test_pools(case: str) -> None:
 CONVOLUTIONS = {
     "strides": (7, 6, (3, 2), {"strides": [2, 1]}),
     "dilations": (4, 6, (2, 3), {"dilations": [3, 2], "pads": [2, 0, 1, 4]}),
+    "three groups": (9, 2, (3, 3), {"group": 3, "pads": [1, 1, 1, 1]}),
     "two filters a channel": (12, 1, (3, 3), {"group": 6, "pads": [1, 1, 1, 1]}),
     "same": (3, 6, (4, 3), {"auto_pad": "SAME_LOWER", "strides": [2, 2]}),
     "padding past the kernel": (3, 6, (1, 1), {"pads": [1, 2, 0, 1]}),

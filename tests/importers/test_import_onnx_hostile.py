@@ -200,7 +200,7 @@ def test_everything_unsupported_is_listed_at_once() -> None:
     net = Net(("n", 6, "h", 8), opset=29)
     net.weights.append(helper.make_tensor("half", TensorProto.FLOAT16, [1], [1.0]))
     x = net.last
-    net.add("Conv", x, net.random(4, 3, 3, 3), group=2)
+    net.add("Conv", x, net.random(4, 3, 3, 3), group=4)
     net.add("Acosh", x), net.add("Acosh", x)
     net.add("FusedConv", x, domain="com.microsoft")
     net.add("Pow", x, net.constant([2.0, 3.0]))
@@ -216,7 +216,7 @@ def test_everything_unsupported_is_listed_at_once() -> None:
         "input 'x' with the unknown size 'h' on axis 2 (only axis 0 may be)",
         "Acosh (2×)",
         "com.microsoft.FusedConv (1×)",
-        "Conv 'conv0a' with 2 groups on 6 channels (wanted 1 or one a channel)",
+        "Conv 'conv0a' with weights [4, 3, 3, 3] in 4 groups on 6 channels",
         "Pow 'pow4a' by several exponents (wanted one)",
         "Pad 'pad5a' with mode 'odd' (wanted constant, reflect, edge or wrap)",
         "MaxPool 'maxpool6a' with dilation (2, 2) (wanted 1)",

@@ -144,6 +144,19 @@ def softplus_of_torch(net: Net) -> None:
     net.add("Where", net.add("Greater", x, net.constant(20.0)), x, net.add("Softplus", x)), net.conv(2, 5, 1)
 
 
+def swishes(net: Net) -> None:
+    """Written in two operators each."""
+    x = net.conv(5, 6, 3)
+    y = net.add("Mul", x, net.add("Sigmoid", x))
+    net.add("Mul", net.add("HardSigmoid", y, alpha=1 / 6, beta=0.5), y), net.conv(2, 5, 1)
+
+
+def test_what_is_one_function_becomes_one_layer() -> None:
+    net = Net(IMAGE)
+    swishes(net)
+    assert [node.op for node in checked(net).nodes] == ["conv2d", "curve", "hard_swish", "conv2d"]
+
+
 def joined_and_split_axes(net: Net) -> None:
     """Rows and columns lie side by side: what joins or splits only them, or channels, moves nothing."""
     net.conv(6, 6, 3), net.add("Reshape", net.last, ints(net, 1, 2, 3, 72)), net.add("Relu")

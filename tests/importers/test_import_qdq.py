@@ -162,6 +162,7 @@ def test_torch_operators_between_pairs(tmp_path: Path) -> None:
     assert built.report["exact"]["mismatches"] == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*deprecated")
 def test_what_torchao_quantised(tmp_path: Path) -> None:
     """PT2E from end to end, where torchao is there."""
     pt2e = pytest.importorskip("torchao.quantization.pt2e.quantize_pt2e", reason="package torchao is absent")

@@ -23,7 +23,8 @@ from tinyfoundry.jobs.batches import Batches
 from tinyfoundry.jobs.calibration import to_int8
 from torch_nets import NETS, inputs, made
 
-MOVES = {"transformer": 4}  # queries, keys and values to heads, and back: these elements really change places
+# Queries, keys and values to heads and back, and channels shuffled: these elements really change places.
+MOVES = {"transformer": 4, "shufflenet": 1}
 
 
 def fed(graph: Graph, orders: Orders, tensors: tuple[torch.Tensor, ...]) -> list[Array]:

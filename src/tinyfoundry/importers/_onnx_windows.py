@@ -15,10 +15,12 @@ from tinyfoundry.ir.graph import Array, Quantization, Shape
 from tinyfoundry.ops._window import Pair, Window, same_padding
 from tinyfoundry.ops.conv2d import Conv2D
 from tinyfoundry.ops.depthwise import DepthwiseConv2D
+from tinyfoundry.ops.indexing import StridedSlice
 from tinyfoundry.ops.pool import AveragePool2D, MaxPool2D
-from tinyfoundry.ops.shape import Pad
+from tinyfoundry.ops.shape import Concatenation, Pad
 from tinyfoundry.ops.transpose_conv import TransposeConv
 
+_MAX_GROUPS = 64
 _MAX_WINDOW = 1024  # rows and columns that a window may cover: far more than any network's
 
 
@@ -56,8 +58,12 @@ def convolution(draft: Draft, node: Node) -> Value:
     if w.array.ndim != image.rank:
         raise Unsupported(f"with weights {list(w.array.shape)} on {image.rank} axes; the file is damaged")
     group = node.integer("group", 1)
-    if group not in (1, image.channels) or (group != 1 and w.array.shape[1] != 1):
-        raise Unsupported(f"with {group} groups on {image.channels} channels (wanted 1 or one a channel)")
+    if not 0 < group <= max(image.channels, _MAX_GROUPS) or w.array.shape[1] * group != image.channels:
+        raise Unsupported(
+            f"with weights {list(w.array.shape)} in {group} groups on {image.channels} channels"
+        )
+    if w.array.shape[0] % group or (1 < group < image.channels and group > _MAX_GROUPS):
+        raise Unsupported(f"of {group} groups (wanted at most {_MAX_GROUPS}, or one a channel)")
     kernel: Pair = (w.array.shape[2], w.array.shape[3] if image.rank == 4 else 1)
     window, tensor = _padded(draft, node, image, _window(node, image, kernel), kernel)
 
@@ -69,9 +75,43 @@ def convolution(draft: Draft, node: Node) -> Value:
         layout = Layout(0, 0, lambda array: four(array).transpose(0, 2, 3, 1))
         constants = weighted(draft, node, x, layout, w, bias)
         return image.value(draft.apply(node, "conv2d", (tensor, *constants), Conv2D(window)))
+    if group < image.channels:
+        return image.value(_grouped(draft, node, tensor, (w, bias), window, four))
     layout = Layout(0, 3, lambda array: four(array).transpose(1, 2, 3, 0))
     constants = weighted(draft, node, x, layout, w, bias)
     return image.value(draft.apply(node, "depthwise_conv2d", (tensor, *constants), DepthwiseConv2D(window)))
+
+
+def _grouped(
+    draft: Draft,
+    node: Node,
+    tensor: str,
+    parameters: tuple[Constant, Constant | None],
+    window: Window,
+    four: Callable[[Array], Array],
+) -> str:
+    """A convolution for each group of channels, their results joined."""
+    w, bias = parameters
+    group, x = node.integer("group", 1), draft.type(tensor)
+    into, layout = w.array.shape[1], Layout(0, 0, lambda array: four(array).transpose(0, 2, 3, 1))
+    parts = []
+    for index in range(group):
+        begin, size = (0, 0, 0, index * into), (*x.shape[:3], into)
+        key = f"{node.outputs[0]}_group_{index}"
+        own = draft.add("strided_slice", (tensor,), StridedSlice(begin, size, (1,) * 4), x.quant, key)
+        some = _share(w, index, group)
+        constants = weighted(draft, node, x, layout, some, bias and _share(bias, index, group))
+        parts.append(draft.apply(node, "conv2d", (own, *constants), Conv2D(window)))
+    return draft.apply(node, "concatenation", parts, Concatenation(3))
+
+
+def _share(constant: Constant, index: int, group: int) -> Constant:
+    """What one of ``group`` groups has of weights or a bias, with its scales."""
+    rows = constant.array.shape[0] // group
+    some, quant = slice(index * rows, (index + 1) * rows), constant.quant
+    if quant is not None and quant.per_channel and quant.axis == 0:
+        quant = Quantization(quant.scale[some], quant.zero_point[some], 0)
+    return Constant(constant.array[some], f"{constant.key}_{index}", quant)
 
 
 def transposed_convolution(draft: Draft, node: Node) -> Value:

@@ -29,7 +29,7 @@ from tinyfoundry.importers._onnx_file import (
     shown,
     type_name,
 )
-from tinyfoundry.importers._onnx_fold import drop_thresholds, fold_layers, hoist_constants
+from tinyfoundry.importers._onnx_fold import fold_layers, hoist_constants, name_functions
 from tinyfoundry.importers._onnx_quant import wanted_quantizations
 from tinyfoundry.importers._onnx_rows import ROWS
 from tinyfoundry.importers._onnx_value import Constant, Unsupported, Value, channels_last
@@ -77,7 +77,7 @@ def convert(data: bytes, label: str, name: str) -> tuple[Graph, Orders]:
     """
     model = read(data, label)
     with np.errstate(all="ignore"):  # numbers out of float32's range end as infinities, which verify refuses
-        return _translated(fold_layers(drop_thresholds(hoist_constants(model))), name)
+        return _translated(fold_layers(name_functions(hoist_constants(model))), name)
 
 
 def _translated(model: Model, name: str) -> tuple[Graph, Orders]:
