@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from hostile import refusal_by
-from onnx_nets import NETS, Net, autoencoder, ds_cnn, quantised
+from onnx_nets import NETS, Net, autoencoder, ds_cnn, movers, quantised
 from tinyfoundry.errors import ModelError
 from tinyfoundry.importers import _onnx_draft, _protobuf
 from tinyfoundry.importers.onnx import load
@@ -49,7 +49,7 @@ def without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     folder = tmp_path_factory.mktemp("models")
-    small = [build() for build in NETS.values()]
+    small = [build() for build in (*NETS.values(), movers)]
     return [*small, quantised(ds_cnn(), folder, (1, 1, 49, 10)), quantised(autoencoder(), folder, (1, 64))]
 
 

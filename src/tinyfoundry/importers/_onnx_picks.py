@@ -141,9 +141,9 @@ def depth_to_space(draft: Draft, node: Node) -> Value:
     """DepthToSpace; of mode CRD (torch's pixel shuffle), whose channels are brought to the other order."""
     image, block = _blocks(draft, node)
     n, height, width, channels = draft.type(image.tensor).shape
-    depth = channels // block**2
     if block < 1 or channels % block**2:
         raise Unsupported(f"of {channels} channels in blocks of {block}; the file is damaged")
+    depth = channels // block**2
     tensor, key = image.tensor, node.outputs[0]
     if node.text("mode", "DCR") == "CRD":
         apart = draft.view(tensor, (n * height * width, depth, block**2))
