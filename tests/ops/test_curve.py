@@ -10,6 +10,7 @@ import pytest
 from graphs import single
 from tinyfoundry.errors import ModelError
 from tinyfoundry.exporters.tflite import export
+from tinyfoundry.importers.tflite import load
 from tinyfoundry.ir.graph import DType, Type, per_tensor
 from tinyfoundry.op import Call, Sample, check_call
 from tinyfoundry.ops.curve import CURVE, CURVES, EXAMPLES, Curve
@@ -52,6 +53,14 @@ def test_each_is_what_torch_calls_so(name: str) -> None:
     known = ~np.isnan(exact)  # what is no number is 0
     assert (np.abs(found - np.clip(exact, -128, 127))[known] <= 0.5 + 1e-4).all()
     assert (found[~known] == 5).all()
+
+
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh", "log"])
+def test_what_tflite_has_goes_there_and_back(name: str) -> None:
+    types = (Type((1, 9), DType.INT8, per_tensor(0.05, -100)), Type((1, 9), DType.INT8, per_tensor(0.03, 5)))
+    graph = single(CURVE, Sample(name, Call(Curve(name), types[:1], types[1:]), {}))
+    (node,) = load(export(graph)).nodes
+    assert (node.op, node.attrs) == ("curve", Curve(name))
 
 
 def test_complaints() -> None:
