@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _OPSET = 20  # the first that has Gelu; the rows were tried with what torch writes for it
 _SCOPES = "pkg.torch.onnx.name_scopes"
+_UNKNOWN = re.compile(r"No ONNX function found for <OpOverload\(op='(\w+)\.(\w+)', overload='(\w+)'")
 _NEEDED = ("torch", "onnx", "onnxscript")
 
 
@@ -100,14 +101,39 @@ def _require() -> None:
 
 
 def _converted(program: Any, name: str, label: str) -> tuple[Graph, Orders]:
-    import torch  # noqa: PLC0415 - an extra
-
-    written = _tried(
-        lambda: torch.onnx.export(program, dynamo=True, opset_version=_OPSET, verbose=False), label
-    )
-    proto = written.model_proto
+    proto = _written(program, label).model_proto
     _name_by_module(proto.graph)
     return convert(proto.SerializeToString(), label, name)
+
+
+def _written(program: Any, label: str) -> Any:
+    """The program as ONNX. What torch has no way to write is put aside one by one, until all is known."""
+    import torch  # noqa: PLC0415 - an extra
+
+    unknown: dict[Any, Callable[..., Any]] = {}
+    while True:
+        try:
+            with _quiet():
+                written = torch.onnx.export(
+                    program,
+                    dynamo=True,
+                    opset_version=_OPSET,
+                    verbose=False,
+                    custom_translation_table=unknown,
+                )
+        except Exception as error:
+            found = _UNKNOWN.search(str(error))
+            target: Any = torch.ops
+            for name in found.groups() if found else ():
+                target = getattr(target, name)
+            if not found or target in unknown:
+                raise ModelError(f"{label}: {_told(error)}") from error
+            unknown[target] = lambda first, *_rest, **_named: first
+            continue
+        if not unknown:
+            return written
+        names = ", ".join(str(target) for target in unknown)
+        raise ModelError(f"{label}: torch cannot write {names} as ONNX: replace it by what ONNX has")
 
 
 def _name_by_module(graph: Any) -> None:
@@ -167,9 +193,6 @@ def _quiet() -> Iterator[None]:
 def _told(error: BaseException) -> str:
     """What went wrong and what to do, from an exception of torch's."""
     text = str(error)
-    missing = re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", text)
-    if missing:
-        return f"torch cannot write {missing[1]} as ONNX: replace it by operators that ONNX has"
     if "data-dependent" in text or "data dependent" in text:
         what = "what it computes depends on the values of its inputs (if, loops or shapes made of tensors)"
         return f"cannot be exported: {what}: take that out of forward"
