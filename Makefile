@@ -17,7 +17,7 @@ WORKERS ?= 2
 RUN_READY := $(VENV)/.ready-run
 DEV_READY := $(VENV)/.ready-dev
 
-.PHONY: help setup demo test lint types format check bench clean
+.PHONY: help setup demo test lint types format check docs bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ format: $(DEV_READY) ## format the code and mend what can be mended safely
 	@$(BIN)/ruff format .
 
 check: lint types test ## lint, types, tests: what continuous integration runs
+
+docs: $(DEV_READY) ## write docs/coverage.md from the registers
+	@$(BIN)/tinyfoundry ops --markdown > docs/coverage.md.new && mv docs/coverage.md.new docs/coverage.md
 
 bench: $(DEV_READY) ## measure everything in docs/results.md again (needs the shared folder; tens of minutes)
 	@for script in $$(grep -l '__main__' benchmarks/*.py); do echo "== $$script"; $(PY) "$$script"; done

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
 
 from tinyfoundry.ir.graph import Array, DType, Graph, Node, Type, per_tensor
-from tinyfoundry.op import Op, Sample
+from tinyfoundry.op import Op, Sample, value_limits
 from tinyfoundry.ops._window import Window
 from tinyfoundry.ops.conv2d import Conv2D
 
@@ -26,28 +25,26 @@ def single(op: Op, sample: Sample) -> Graph:
     return Graph(name, faces, tuple(outputs), (node,), types, constants)
 
 
-def random_input(rng: np.random.Generator, type_: Type) -> Array:
-    """Random values of a type, over its whole range for integers and a few units for floats."""
+def random_input(rng: np.random.Generator, type_: Type, limits: tuple[int, int] | None = None) -> Array:
+    """Random values of a type: a few units for floats, for integers its whole range, or the given one."""
     if type_.dtype == DType.FLOAT32:
         return (rng.standard_normal(type_.shape) * 4).astype(np.float32)
-    low, high = type_.dtype.limits
+    low, high = limits or type_.dtype.limits
     return rng.integers(low, high, type_.shape, endpoint=True).astype(type_.dtype.value)
 
 
 def inputs_of(graph: Graph, rng: np.random.Generator, count: int) -> list[list[Array]]:
     """``count`` random input sets, then all lowest, all highest and all zero-point values."""
-    sets = [[random_input(rng, graph.types[name]) for name in graph.inputs] for _ in range(count)]
-    for pick in (lambda t: _limits(t)[0], lambda t: _limits(t)[1], _middle):
-        sets.append([np.full(t.shape, pick(t), t.dtype.value) for t in _types(graph.inputs, graph)])
+    faces = [(graph.types[name], _limits(graph, name)) for name in graph.inputs]
+    sets = [[random_input(rng, *face) for face in faces] for _ in range(count)]
+    for pick in (lambda _t, limits: limits[0], lambda _t, limits: limits[1], lambda t, _limits: _middle(t)):
+        sets.append([np.full(t.shape, pick(t, limits), t.dtype.value) for t, limits in faces])
     return sets
 
 
-def _types(names: Sequence[str], graph: Graph) -> list[Type]:
-    return [graph.types[name] for name in names]
-
-
-def _limits(type_: Type) -> tuple[float, float]:
-    return (-1e6, 1e6) if type_.dtype == DType.FLOAT32 else type_.dtype.limits
+def _limits(graph: Graph, name: str) -> tuple[int, int]:
+    floating = graph.types[name].dtype == DType.FLOAT32
+    return (-1_000_000, 1_000_000) if floating else value_limits(graph, name)
 
 
 def _middle(type_: Type) -> float:

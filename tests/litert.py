@@ -10,4 +10,7 @@ from tinyfoundry.jobs.litert import (
     unsigned,
 )
 
-__all__ = ["as_unsigned", "litert_interpreter", "litert_judge", "litert_run", "unsigned"]
+__all__ = ["LITERT_CURVES", "as_unsigned", "litert_interpreter", "litert_judge", "litert_run", "unsigned"]
+
+LITERT_CURVES = frozenset({"gelu", "gelu_tanh", "log"})
+"""Functions of op ``curve`` that .tflite and LiteRT have."""

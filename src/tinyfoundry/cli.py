@@ -22,7 +22,7 @@ from tinyfoundry.board import all_boards
 from tinyfoundry.console import Progress
 from tinyfoundry.errors import OptionError, TinyfoundryError
 from tinyfoundry.jobs.units import read_bytes, read_seconds
-from tinyfoundry.report import table, verification
+from tinyfoundry.report import coverage, table, verification
 
 app = typer.Typer(
     help="A data set (or a trained model) and a microcontroller in, proven firmware out.",
@@ -237,9 +237,23 @@ def boards() -> None:
 
 
 @app.command()
-def ops() -> None:
-    """The ops that tinyfoundry knows, with the kernels that compute them."""
-    out.print(table.ops())
+def ops(
+    operator: Annotated[
+        str | None, typer.Argument(help="An operator of TFLite or ONNX: only what becomes of it.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="All tables, as in docs/coverage.md.")] = False,
+) -> None:
+    """The ops that tinyfoundry knows: what becomes them, and the kernels that compute them.
+
+    For example `tinyfoundry ops FULLY_CONNECTED`.
+    """
+    if operator is not None:
+        for format_, (name, found) in coverage.operator(operator).items():
+            _say(f"{format_} {name}: {coverage.becomes(found)}")
+    elif markdown:
+        sys.stdout.write(coverage.page())
+    else:
+        out.print(table.ops(coverage.coverage()))
 
 
 def _job(work: Callable[[Progress], api.Built]) -> None:

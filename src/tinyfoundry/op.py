@@ -102,6 +102,7 @@ class Op:
     view: output 0 is input 0's bytes unchanged: nothing runs, both share their place in memory.
     kernels: the folder of its kernels where it shares them with ops of the same ports and literals; empty for
     a folder of its own name.
+    bounds: for inputs (by position) that count something, the lowest and highest value that does so.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Op:
     in_place: tuple[int, ...] = ()
     view: bool = False
     kernels: str = ""
+    bounds: Callable[[Call], Mapping[int, tuple[int, int]]] | None = None
 
     @property
     def kernel_folder(self) -> str:
@@ -161,6 +163,27 @@ def all_ops() -> tuple[Op, ...]:
 def call_of(graph: Graph, node: Node) -> Call:
     """The use of an op that ``node`` makes in ``graph``."""
     return Call(node.attrs, graph.input_types(node), graph.output_types(node))
+
+
+def value_limits(graph: Graph, tensor: str) -> tuple[int, int]:
+    """Lowest and highest value of an integer tensor that its readers make sense of.
+
+    Those of its element type, or the bounds of the ops that count with it, behind ops that only move it too.
+    """
+    low, high = graph.types[tensor].dtype.limits
+    for node in graph.readers(tensor):
+        op = get_op(node.op)
+        found = op.bounds(call_of(graph, node)) if op.bounds else {}
+        limits = [
+            found[position]
+            for position, name in enumerate(node.inputs)
+            if name == tensor and position in found
+        ]
+        result = graph.types[node.outputs[0]]
+        if not op.bounds and (result.dtype, result.quant) == (graph.types[tensor].dtype, None):
+            limits.append(value_limits(graph, node.outputs[0]))
+        low, high = max([low, *(each[0] for each in limits)]), min([high, *(each[1] for each in limits)])
+    return low, high
 
 
 def ports_of(op: Op, count: int) -> tuple[Port, ...]:

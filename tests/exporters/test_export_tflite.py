@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tflite
 
+import tinyfoundry
 from graphs import inputs_of
 from litert import litert_judge, litert_run
 from small_nets import random_net
 from tinyfoundry.builder import Builder
 from tinyfoundry.errors import ModelError
 from tinyfoundry.exporters.tflite import export
+from tinyfoundry.importers.tflite import load
 from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import DType, Graph, Node, Quantization, Type, per_tensor
+from tinyfoundry.ops._activation import Activation
 from tinyfoundry.ops._window import Window
 from tinyfoundry.ops.conv2d import Conv2D
-from tinyfoundry.ops.pool import MaxPool2D
+from tinyfoundry.ops.pool import AveragePool2D, MaxPool2D
+from tinyfoundry.ops.shape import Concatenation
 
 IMAGE = Type((1, 6, 5, 2), DType.INT8, per_tensor(0.1, 3))
 
@@ -109,13 +115,50 @@ def test_unknown_ops_are_all_named() -> None:
         export(graph)
 
 
-def test_pool_with_padding_of_its_own_is_refused() -> None:
+@pytest.mark.parametrize("dtype", [DType.INT8, DType.FLOAT32])
+@pytest.mark.parametrize("window", [Window((2, 2), (1, 1), (1, 1)), Window((1, 2), (1, 0), (0, 1))])
+def test_a_max_pool_with_padding_of_its_own_gets_a_pad(window: Window, dtype: DType) -> None:
+    """As torch's ResNets have it; the lowest value is put around the image."""
+    b, quant = Builder("g"), IMAGE.quant if dtype == DType.INT8 else None
+    x = b.input("x", Type(IMAGE.shape, dtype, quant))
+    graph = b.finish(b.apply("max_pool2d", (x,), MaxPool2D((3, 3), window, Activation.RELU), quant, "pool"))
+    model = export(graph)
+    assert operators(model) == [tflite.BuiltinOperator.PADV2, tflite.BuiltinOperator.MAX_POOL_2D]
+    for values in inputs_of(graph, np.random.default_rng(1), 3):
+        want = interpret(graph, values)[0]
+        np.testing.assert_array_equal(litert_run(model, values)[0], want)
+        np.testing.assert_array_equal(interpret(load(model), values)[0], want)
+
+
+@pytest.mark.parametrize("activation", list(Activation))
+def test_an_activation_behind_a_concatenation_is_an_operator_of_its_own(activation: Activation) -> None:
+    b = Builder("g")
+    xs = [b.input(name, IMAGE) for name in "xy"]
+    graph = b.finish(b.apply("concatenation", xs, Concatenation(3, activation), IMAGE.quant))
+    model = export(graph)
+    assert len(operators(model)) == (1 if activation is Activation.NONE else 2)
+    for values in inputs_of(graph, np.random.default_rng(2), 3):
+        np.testing.assert_array_equal(litert_run(model, values)[0], interpret(graph, values)[0])
+
+
+def test_an_average_pool_with_padding_of_its_own_is_refused() -> None:
     b = Builder("g")
     window = Window((1, 1), (1, 0), (0, 0))
     graph = b.finish(
-        b.apply("max_pool2d", (b.input("x", IMAGE),), MaxPool2D((2, 2), window), IMAGE.quant, "pool")
+        b.apply("average_pool2d", (b.input("x", IMAGE),), AveragePool2D((2, 2), window), IMAGE.quant, "pool")
     )
     with pytest.raises(
-        ModelError, match=r"node 'pool' \(max_pool2d\): pools in .tflite pad as SAME or VALID"
+        ModelError, match=r"node 'pool' \(average_pool2d\): average pools in .tflite pad as SAME or VALID"
     ):
         export(graph)
+
+
+def test_what_build_trained_gives_the_same_bytes_in_litert_as_on_the_board(tmp_path: Path) -> None:
+    """Whole, by LiteRT; of dense layers, ties are broken as a microcontroller breaks them."""
+    built = tinyfoundry.build("digits", board="nucleo-f446re", output=tmp_path / "out", budget=3.0)
+    model = built.folder / "digits.tflite"
+    found = tinyfoundry.verify(model, built.folder, samples=60, data="digits")
+    assert found.exact
+    assert found.certificate["notes"] == []
+    assert [row["inputs"] for row in found.certificate["compared"]] == [3, 8, 49, 60]
+    assert all(row["mismatches"]["LiteRT"] == 0 for row in found.certificate["compared"])

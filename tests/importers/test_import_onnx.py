@@ -91,6 +91,15 @@ def test_torch_exports(kind: str, dynamo: bool, tmp_path: Path) -> None:
     assert not count(graph)["transpose"]
 
 
+@pytest.mark.parametrize("batch", ["batch", "", 0, -1])
+def test_an_open_batch_size_becomes_one(batch: str | int) -> None:
+    net = Net((batch, 3, 6, 6))
+    net.conv(4, 3, 3), net.add("GlobalAveragePool"), net.add("Flatten")
+    graph = load(net.bytes())
+    assert graph.types[graph.inputs[0]].shape == (1, 6, 6, 3)
+    assert graph.types[graph.outputs[0]].shape == (1, 4)
+
+
 def test_torch_export_with_a_dynamic_batch(tmp_path: Path) -> None:
     """The shape of what is flattened is then computed in the graph; with a batch of one it is known."""
     import torch

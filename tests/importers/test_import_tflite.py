@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from graphs import inputs_of
 from litert import litert_run
 from small_nets import random_net
 from tinyfoundry.errors import ModelError
+from tinyfoundry.exporters import _flatbuffer
 from tinyfoundry.exporters._flatbuffer import Model, Operator, Option, Tensor, to_bytes
 from tinyfoundry.exporters.tflite import export
 from tinyfoundry.importers.tflite import load
@@ -256,3 +258,28 @@ def test_what_is_no_model_is_refused(name: str, content: bytes | None, message: 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"is no ordinary file: give the path of a \.tflite file"):
         load(tmp_path)
+
+
+def test_an_open_batch_size_becomes_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """-1 in the shape itself, or beside a shape of five in its signature, as converters write it."""
+
+    def relu(shape: Shape) -> Graph:
+        return load(file_of("RELU", 2, "", [int8("x", shape)], int8("y", shape)))
+
+    assert relu((-1, 3)).types["x"].shape == (1, 3)
+    assert relu((5, 3)).types["x"].shape == (5, 3)
+    table = _flatbuffer._table
+
+    def signed(builder: Any, name: str, **fields: Any) -> int:
+        signature = {"ShapeSignature": _flatbuffer._ints(builder, (-1, 3))} if name == "Tensor" else {}
+        return table(builder, name, **fields, **signature)
+
+    monkeypatch.setattr(_flatbuffer, "_table", signed)
+    graph = relu((5, 3))
+    assert [graph.types[name].shape for name in (*graph.inputs, *graph.outputs)] == [(1, 3), (1, 3)]
+
+
+def test_a_reshape_to_a_scalar_has_a_shape_of_no_numbers() -> None:
+    inputs = [int8("x", (1, 1)), constant("shape", np.zeros(0, np.int32))]
+    graph = check(file_of("RESHAPE", 1, "ReshapeOptions", inputs, int8("y", ())))
+    assert graph.types[graph.outputs[0]].shape == ()

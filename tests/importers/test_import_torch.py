@@ -130,11 +130,6 @@ class Batchwise(nn.Module):
         return self.norm(x)
 
 
-class Integers(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * 2
-
-
 class Wrong(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x @ x
@@ -162,7 +157,6 @@ REFUSED: list[tuple[nn.Module, torch.Tensor, str]] = [
         torch.ones(2, 3, 4, 4),
         "BatchNormalization 'norm' by the mean of its own input, as in training",
     ),
-    (Integers(), torch.ones(1, 4, dtype=torch.int64), "input 'x' of element type int64"),
     (Wrong(), torch.ones(1, 4), "module 'Wrong': cannot be exported: "),
 ]
 

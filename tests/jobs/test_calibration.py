@@ -52,6 +52,18 @@ def test_a_float_onnx_model_on_the_simulated_board(name: str, tmp_path: Path) ->
     assert worst < 0.2
 
 
+@pytest.mark.parametrize("name", ["resnet", "autoencoder"])
+def test_the_quantised_network_as_tflite_is_the_build(name: str, tmp_path: Path) -> None:
+    """LiteRT runs the file whole and gives the board's bytes; what it compiles to is the build's own C."""
+    model, data = tmp_path / f"{name}.onnx", tmp_path / "x.npy"
+    model.write_bytes(NETS[name]())
+    np.save(data, inputs(name, 10, 1))
+    api.compile(model, board=BOARD, output=tmp_path / "out", samples=1, calibration=data)
+    found = api.verify(tmp_path / "out" / f"{name}.tflite", tmp_path / "out", samples=10)
+    assert found.exact
+    assert (found.certificate["notes"], found.certificate["build"]["changed"]) == ([], [])
+
+
 @pytest.mark.parametrize("name", ["mobilenet", "autoencoder"])
 def test_an_int8_onnx_model_on_the_simulated_board(name: str, tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
@@ -200,3 +212,13 @@ def test_the_importer_follows_content_before_name(tmp_path: Path) -> None:
         load_model(tmp_path / "net.h5")
     with pytest.raises(ModelError, match="No such file"):
         load_model(tmp_path / "absent.onnx")
+
+
+def test_an_output_in_the_calibration_data_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(
+        OptionError, match=r"is in the data folder '.*data', where .*; give a folder elsewhere"
+    ):
+        api.compile(
+            tmp_path / "m.onnx", board=BOARD, output=tmp_path / "data/out", calibration=tmp_path / "data"
+        )

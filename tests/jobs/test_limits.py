@@ -12,7 +12,7 @@ from tinyfoundry.board import load_board
 from tinyfoundry.errors import DoesNotFit, OptionError
 from tinyfoundry.jobs.limits import Limits, narrowed, require
 from tinyfoundry.jobs.measure import Measured, measure, zeros
-from tinyfoundry.search.cost import Limits as Bounds
+from tinyfoundry.search.cost import Bounds
 
 BOARD = load_board("nucleo-f446re")
 

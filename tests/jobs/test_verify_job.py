@@ -19,7 +19,7 @@ from tinyfoundry.exporters.tflite import export
 from tinyfoundry.importers.tflite import load, tensor_numbers
 from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import DType, Graph, Type, per_tensor
-from tinyfoundry.jobs.litert import FileJudge
+from tinyfoundry.jobs.litert import FileJudge, litert_version
 from tinyfoundry.jobs.probes import probes
 from tinyfoundry.ops.dense import Dense
 from tinyfoundry.ops.elementwise import Add
@@ -246,3 +246,26 @@ def test_a_float_model_is_quantised_as_the_build_was(tmp_path: Path) -> None:
     assert found.exact
     assert found.certificate["notes"] == ["LiteRT judged layer by layer: the model is no int8 .tflite file"]
     assert "LiteRT" in found.certificate["compared"][0]["mismatches"]
+
+
+def test_the_report_shows_the_certificate(tmp_path: Path) -> None:
+    """Before and after, when all agrees and when not; a build with a certificate can be replaced."""
+    model, build = made(small_net(), tmp_path)
+    before = (build / "report.html").read_text()
+    assert "Held against its model" not in before
+    tinyfoundry.verify(model, build, samples=20)
+    report, shown = tinyfoundry.load(build).report, (build / "report.html").read_text()
+    assert report["certificate"] == "certificate.json"
+    assert "held against its model: every byte agrees" in shown
+    assert '<td class="text">extremes</td><td>3</td><td>6</td>' in shown
+    assert f"ai-edge-litert {litert_version()}" in shown
+    assert not [path.name for path in build.iterdir() if path.name.endswith(".new")]
+    tamper(build, "{\n    1, -2\n}", "{\n    1, 900\n}")
+    assert not tinyfoundry.verify(model, build, samples=8).exact
+    shown = (build / "report.html").read_text()
+    assert "held against its model: bytes differ" in shown
+    assert "first at layer &#39;scores&#39; (dense)" in shown
+    assert f"files that are not what the model gives: {TABLES}" in shown
+    tinyfoundry.compile(model, board="nucleo-f446re", output=build, samples=1)
+    assert tinyfoundry.load(build).report["certificate"] is None
+    assert not (build / "certificate.json").exists()

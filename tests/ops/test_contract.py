@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from graphs import as_convolution, inputs_of, single
-from litert import as_unsigned, litert_run, unsigned
+from litert import LITERT_CURVES, as_unsigned, litert_run, unsigned
 from tinyfoundry.board import Board, all_boards, load_board
 from tinyfoundry.emit.c import emit_c
 from tinyfoundry.emit.project import self_test
@@ -31,7 +31,6 @@ from tinyfoundry.simulate.simulation import Simulation
 
 OPS = [pytest.param(op, id=op.name) for op in all_ops()]
 RANDOM_INPUTS = 5
-LITERT_CURVES = frozenset({"gelu", "gelu_tanh", "log"})
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 

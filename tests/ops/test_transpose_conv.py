@@ -15,6 +15,7 @@ from tinyfoundry.importers.tflite import load
 from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import Array, DType, Quantization, Type, per_tensor
 from tinyfoundry.op import Call, Sample, check_call
+from tinyfoundry.ops._activation import Activation
 from tinyfoundry.ops._samples import same
 from tinyfoundry.ops._window import Window
 from tinyfoundry.ops.transpose_conv import TRANSPOSE_CONV, TransposeConv
@@ -103,14 +104,39 @@ def test_dilation_is_refused() -> None:
     assert check_call(TRANSPOSE_CONV, call) == ["dilation is (2, 2); wanted (1, 1)"]
 
 
-def test_padding_that_is_neither_same_nor_valid_is_not_written() -> None:
-    attrs = TransposeConv((5, 5), Window((2, 2), (1, 0), (1, 0)))
-    types = tuple(Type(shape, DType.FLOAT32) for shape in ((1, 2, 2, 2), (4, 3, 3, 2), (4,)))
-    call = Call(attrs, types, (Type((1, 5, 5, 4), DType.FLOAT32),))
+@pytest.mark.parametrize("activation", [Activation.NONE, Activation.RELU6])
+@pytest.mark.parametrize(
+    ("size", "window"),
+    [
+        ((5, 5), Window((2, 2), (1, 0), (1, 0))),
+        ((6, 4), Window((2, 2), (1, 0), (0, 2))),
+        ((4, 7), Window((3, 3), (2, 1), (0, 1))),
+        ((4, 4), Window((2, 2), (0, 1), (1, 1))),
+    ],
+)
+def test_padding_that_is_neither_same_nor_valid_is_cut_off_by_a_slice(
+    size: tuple[int, int], window: Window, activation: Activation
+) -> None:
+    """As torch's ConvTranspose2d with padding and output_padding."""
+    rng, shape = np.random.default_rng(6), (4, 3, 3, 2)
+    x = Type((1, *window.output_size(size, (3, 3)), 2), DType.INT8, per_tensor(0.1, -7))
+    w = Type(shape, DType.INT8, Quantization((0.02, 0.01, 0.03, 0.02), (0,) * 4, 0))
+    y = Type((1, *size, 4), DType.INT8, per_tensor(0.4, 9))
+    attrs = TransposeConv(size, window, activation)
+    constants = {
+        1: rng.integers(-127, 128, shape).astype(np.int8),
+        2: rng.integers(-900, 900, 4).astype(np.int32),
+    }
+    call = Call(attrs, (x, w, Type((4,), DType.INT32)), (y,))
     assert check_call(TRANSPOSE_CONV, call) == []
-    constants = {1: np.zeros((4, 3, 3, 2), np.float32), 2: np.zeros(4, np.float32)}
-    with pytest.raises(ModelError, match=r"pad as SAME or VALID; found padding \(1, 0\), \(1, 0\)"):
-        export(single(TRANSPOSE_CONV, Sample("uneven", call, constants)))
+    graph = single(TRANSPOSE_CONV, Sample("uneven", call, constants))
+    model = export(graph)
+    again = load(model)
+    assert [node.op for node in again.nodes] == ["transpose_conv", "strided_slice"]
+    for values in inputs_of(graph, rng, 3):
+        want = interpret(graph, values)[0]
+        np.testing.assert_array_equal(litert_run(model, values)[0], want)
+        np.testing.assert_array_equal(interpret(again, values)[0], want)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from tinyfoundry.ops.pool import AveragePool2D, MaxPool2D
 from tinyfoundry.ops.reduce import Mean, ReduceMax, Sum
 from tinyfoundry.ops.resize import Resize
 from tinyfoundry.ops.shape import Concatenation, Pad, Reshape, Transpose
+from tinyfoundry.ops.take import Take
 from tinyfoundry.ops.transpose_conv import TransposeConv
 from tinyfoundry.passes.calibrate import Range, assumed, calibrate
 from tinyfoundry.passes.int8_faces import int8_faces
@@ -89,6 +90,8 @@ def picked(b: Builder, x: str) -> str:
     backwards = StridedSlice((0, shape[1] - 1, 0, 0), shape, (1, -1, 1, 1))
     x = b.apply("strided_slice", (x,), backwards, name="mirrored")
     x = b.apply("gather", (x,), Gather(3, (1, 0, 2, 3, 5, 4, 6, 7)), name="swapped")
+    places = b.constant("places", np.arange(shape[2], dtype=np.int32)[::-1])
+    x = b.apply("take", (x, places), Take(2), name="taken")
     x = b.apply("reduce_max", (x,), ReduceMax((0,)), name="largest")
     return b.apply("broadcast", (x,), Broadcast(shape), name="repeated")
 

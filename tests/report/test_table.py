@@ -14,6 +14,7 @@ from tinyfoundry import api
 from tinyfoundry.board import all_boards
 from tinyfoundry.op import all_ops
 from tinyfoundry.report import table
+from tinyfoundry.report.coverage import coverage
 
 
 def shown(what: object, width: int = 200) -> str:
@@ -38,8 +39,9 @@ def test_boards_fit_a_narrow_terminal() -> None:
 
 
 def test_ops_and_their_kernels() -> None:
-    text = shown(table.ops())
+    text = shown(table.ops(coverage()))
     assert all(op.name in text for op in all_ops())
+    assert all(code in text for code in ("CONV_2D", "ReduceMean", "lookup_s8"))
     assert "none: its output is its input's bytes" in text
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tinyfoundry.errors import DoesNotFit, InputError, OptionError
 from tinyfoundry.search.arch import Arch, encode
-from tinyfoundry.search.cost import Candidate, Cost, Limits, front
+from tinyfoundry.search.cost import Bounds, Candidate, Cost, front
 from tinyfoundry.search.evolve import Budget, Outcome, Step, evolve
 from tinyfoundry.search.propose import Settings, estimate, propose
 from tinyfoundry.search.recipe import Labelled, Recipe
@@ -26,7 +26,7 @@ from tinyfoundry.search.space import Space, smallest, space_for
 from tinyfoundry.search.trial import Trial, untrained
 
 SPACE = space_for("image", (8, 8, 1))
-LIMITS = Limits(sram=6000, flash=12000)
+LIMITS = Bounds(sram=6000, flash=12000)
 
 
 def cost(arch: Arch) -> Cost:
@@ -185,7 +185,7 @@ def test_nothing_fits_and_the_closest_is_named() -> None:
         asked.append(cost(arch))
         return asked[-1]
 
-    limits = Limits(sram=1200, flash=12000)
+    limits = Bounds(sram=1200, flash=12000)
     with pytest.raises(DoesNotFit) as caught:
         search(cost=measured, limits=limits)
     closest = min(each.sram for each in asked)
@@ -195,7 +195,7 @@ def test_nothing_fits_and_the_closest_is_named() -> None:
     with pytest.raises(
         DoesNotFit, match=r"bytes more flash \(\d+ of 4001\) and .* ms more time \(.* of 1e-05\)"
     ):
-        search(limits=Limits(sram=10**6, flash=4001, latency_ms=1e-5))
+        search(limits=Bounds(sram=10**6, flash=4001, latency_ms=1e-5))
 
 
 def test_a_budget_in_seconds_ends_and_counts_earlier_runs(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_without_a_timing_model_instructions_are_compared() -> None:
     slow, fast = Cost(1, 1, None, 200, 1), Cost(1, 1, None, 100, 1)
     arch = smallest(SPACE)
     assert front([Candidate(arch, slow, 0.5), Candidate(arch, fast, 0.5)]) == (Candidate(arch, fast, 0.5),)
-    assert Limits(10, 10, latency_ms=0.001).over(slow) == 0
+    assert Bounds(10, 10, latency_ms=0.001).over(slow) == 0
 
 
 def test_a_trial_trains_and_an_untrained_network_compiles_to_the_same_shape() -> None:

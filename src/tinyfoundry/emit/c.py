@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tinyfoundry.builder import identifier
 from tinyfoundry.emit.literals import c_type, comment, number, table
 from tinyfoundry.errors import GraphError
-from tinyfoundry.ir.graph import Array, Graph, Node, Type
+from tinyfoundry.ir.graph import Array, DType, Graph, Node, Type
 from tinyfoundry.ir.planned import Planned
 from tinyfoundry.kernel import Kernel, common_headers
 from tinyfoundry.op import Literal, call_of, get_op, ports_of
@@ -173,7 +173,7 @@ def _code(planned: Planned, layers: tuple[Layer, ...], calls: str) -> str:
 /* Every activation and scratch buffer; a word type makes it aligned. */
 static union {{
     int8_t bytes[{name.upper()}_ARENA_BYTES];
-    int32_t word;
+    {_word(planned)} word;
 }} {name}_arena;
 static volatile unsigned char {name}_busy;
 
@@ -192,6 +192,12 @@ int {name}_run(void)
 
 {_accessor(planned, "input", planned.graph.inputs)}
 {_accessor(planned, "output", planned.graph.outputs)}"""
+
+
+def _word(planned: Planned) -> str:
+    """The type that makes the arena aligned as its tensors are."""
+    dtypes = {planned.graph.types[name].dtype for name in planned.graph.activations()}
+    return "int64_t" if DType.INT64 in dtypes else "int32_t"
 
 
 def _accessor(planned: Planned, kind: str, tensors: tuple[str, ...]) -> str:

@@ -65,6 +65,11 @@ def _gather(draft: Draft, node: Node) -> None:
     draft.add(node, "GATHER", (1, 2), "GatherOptions", {"Axis": node.attrs.axis}, inputs)
 
 
+@row("take")
+def _take(draft: Draft, node: Node) -> None:
+    draft.add(node, "GATHER", (1, 2), "GatherOptions", {"Axis": node.attrs.axis})
+
+
 @row("broadcast")
 def _broadcast(draft: Draft, node: Node) -> None:
     inputs = (draft.tensor(node.inputs[0]), draft.ints(f"{node.name}_shape", node.attrs.shape))

@@ -46,11 +46,16 @@ class Draft:
         options: str,
         fields: Mapping[str, Option] | None = None,
         inputs: tuple[str, ...] | None = None,
+        output: str | None = None,
     ) -> None:
-        """Adds the operator of ``node``; versions: the operator's version for float and for int8 input."""
+        """Adds an operator of ``node``, by default with its inputs and outputs.
+
+        versions: the operator's version for float and for int8 input. output: an invented tensor that it
+        writes, where further operators make of it what the node writes.
+        """
         version = versions[0] if self.graph.types[node.inputs[0]].dtype == DType.FLOAT32 else versions[1]
         names = tuple(map(self.tensor, node.inputs)) if inputs is None else inputs
-        outputs = tuple(map(self.tensor, node.outputs))
+        outputs = tuple(map(self.tensor, node.outputs)) if output is None else (output,)
         self.operators.append(Operator(code, version, names, outputs, options, fields or {}))
 
 

@@ -1,8 +1,9 @@
 """Writes a graph as a .tflite file: one row of ``_rows.ROWS`` an op. A new op is one function under ``@row``.
 
 Semantics: TensorFlow Lite schema version 3 and its int8 quantization specification. Explicit padding becomes
-SAME or VALID; where it is neither, a PAD operator is put before the convolution. A bias gets the scale that
-it has by definition, input scale times weight scale, because the runtime checks it.
+SAME or VALID; where it is neither, a PAD operator is put before the convolution or max pool, and a SLICE
+behind the transposed convolution. A bias gets the scale that it has by definition, input scale times weight
+scale, because the runtime checks it.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import numpy as np
 
 from tinyfoundry.errors import ModelError
 from tinyfoundry.exporters import _moves  # noqa: F401 - importing it enters its rows
-from tinyfoundry.exporters._flatbuffer import Model, Operator, Option, Tensor, to_bytes
+from tinyfoundry.exporters._flatbuffer import Model, Option, Tensor, to_bytes
 from tinyfoundry.exporters._rows import ROWS as _ROWS
 from tinyfoundry.exporters._rows import Draft
 from tinyfoundry.exporters._rows import row as _row
-from tinyfoundry.ir.graph import DType, Graph, Node, Quantization, Type
+from tinyfoundry.ir.graph import Graph, Node, Quantization, Type
 from tinyfoundry.ops._activation import Activation
 from tinyfoundry.ops._window import Pair, Window, same_padding
 
@@ -54,6 +55,11 @@ def export(graph: Graph) -> bytes:
     return to_bytes(Model(graph.name, tensors, operators, graph.inputs, graph.outputs))
 
 
+def expressible() -> frozenset[str]:
+    """Names of the ops that can be written."""
+    return frozenset(_ROWS)
+
+
 @_row("conv2d")
 def _conv2d(draft: Draft, node: Node) -> None:
     kernel = _size(draft, node.inputs[1])
@@ -75,17 +81,22 @@ def _depthwise(draft: Draft, node: Node) -> None:
 @_row("transpose_conv")
 def _transpose_conv(draft: Draft, node: Node) -> None:
     attrs, y = node.attrs, draft.graph.types[node.outputs[0]]
-    padding = _padding(y, attrs.window, _size(draft, node.inputs[1]))
+    padding, whole, output = _padding(y, attrs.window, _size(draft, node.inputs[1])), y.shape, None
     if padding is None:
-        raise ModelError(
-            f"node '{node.name}' ({node.op}): transposed convolutions in .tflite pad as SAME or VALID; "
-            f"found padding {attrs.window.pad_h}, {attrs.window.pad_w} for an output of {attrs.size}"
-        )
+        # Without padding the output has all that the padding cuts off; a slice cuts it off then.
+        cut = attrs.window.pad_h, attrs.window.pad_w
+        padding = _VALID
+        whole = (y.shape[0], attrs.size[0] + sum(cut[0]), attrs.size[1] + sum(cut[1]), y.shape[3])
+        output = draft.invent(f"{node.name}_whole", Type(whole, y.dtype, y.quant))
     weights, bias = _parameters(draft, node)
-    inputs = (draft.ints(f"{node.name}_shape", y.shape), weights, draft.tensor(node.inputs[0]), bias)
+    inputs = (draft.ints(f"{node.name}_shape", whole), weights, draft.tensor(node.inputs[0]), bias)
     version = 3 if attrs.activation is Activation.NONE else 4
     fields = {**_window_fields(attrs.window, padding), **_fused(node)}
-    draft.add(node, "TRANSPOSE_CONV", (version, version), "TransposeConvOptions", fields, inputs)
+    draft.add(node, "TRANSPOSE_CONV", (version, version), "TransposeConvOptions", fields, inputs, output)
+    if output is not None:
+        begin = (0, attrs.window.pad_h[0], attrs.window.pad_w[0], 0)
+        numbers = (draft.ints(f"{node.name}_begin", begin), draft.ints(f"{node.name}_size", y.shape))
+        draft.add(node, "SLICE", (1, 2), "SliceOptions", inputs=(output, *numbers))
 
 
 @_row("batch_matmul")
@@ -145,8 +156,12 @@ def _plain(draft: Draft, node: Node) -> None:
 
 @_row("relu")
 def _relu(draft: Draft, node: Node) -> None:
-    kind: Activation = node.attrs.kind
-    draft.add(node, kind.value.upper(), (1, 1 if kind is Activation.RELU_N1_TO_1 else 2), "")
+    _clamp(draft, node, node.attrs.kind, draft.tensor(node.inputs[0]))
+
+
+def _clamp(draft: Draft, node: Node, kind: Activation, x: str) -> None:
+    versions = 1, 1 if kind is Activation.RELU_N1_TO_1 else 2
+    draft.add(node, kind.value.upper(), versions, "", inputs=(x,))
 
 
 @_row("average_pool2d")
@@ -156,7 +171,19 @@ def _average_pool(draft: Draft, node: Node) -> None:
 
 @_row("max_pool2d")
 def _max_pool(draft: Draft, node: Node) -> None:
-    draft.add(node, "MAX_POOL_2D", (1, 2), "Pool2DOptions", _pool_fields(draft, node))
+    window, kernel = node.attrs.window, node.attrs.kernel
+    x = draft.graph.types[node.inputs[0]]
+    if _padding(x, window, kernel) is not None or window.dilation != (1, 1):
+        draft.add(node, "MAX_POOL_2D", (1, 2), "Pool2DOptions", _pool_fields(draft, node))
+        return
+    # The lowest value there is never exceeds one of the image.
+    lowest = x.dtype.limits[0] if x.quant is not None else np.finfo(np.float32).min
+    fill = draft.invent(
+        f"{node.name}_lowest", Type((1,), x.dtype, x.quant), np.array([lowest], x.dtype.value)
+    )
+    inputs = (_pad_before(draft, node, x, window, fill),)
+    fields = {**_window_fields(window, _VALID), **_pool_size(kernel), **_fused(node)}
+    draft.add(node, "MAX_POOL_2D", (1, 2), "Pool2DOptions", fields, inputs)
 
 
 @_row("reshape")
@@ -168,8 +195,14 @@ def _reshape(draft: Draft, node: Node) -> None:
 
 @_row("concatenation")
 def _concatenation(draft: Draft, node: Node) -> None:
-    fields = {"Axis": node.attrs.axis, **_fused(node)}
-    draft.add(node, "CONCATENATION", (1, 2), "ConcatenationOptions", fields)
+    fields, activation = {"Axis": node.attrs.axis}, node.attrs.activation
+    if activation is Activation.NONE:
+        draft.add(node, "CONCATENATION", (1, 2), "ConcatenationOptions", fields)
+        return
+    # The schema has a fused activation here too, but the runtime refuses it.
+    joined = draft.invent(f"{node.name}_joined", draft.graph.types[node.outputs[0]])
+    draft.add(node, "CONCATENATION", (1, 2), "ConcatenationOptions", fields, output=joined)
+    _clamp(draft, node, activation, joined)
 
 
 @_row("softmax")
@@ -241,13 +274,16 @@ def _padded(draft: Draft, node: Node, kernel: Pair) -> tuple[str, dict[str, Opti
     return x, {**_window_fields(window, padding), **_fused(node), **dilation}
 
 
-def _pad_before(draft: Draft, node: Node, x: Type, window: Window) -> str:
+def _pad_before(draft: Draft, node: Node, x: Type, window: Window, fill: str | None = None) -> str:
+    """The input of ``node`` with the padding of ``window`` around it; fill: the constant of what it holds."""
     amounts = ((0, 0), window.pad_h, window.pad_w, (0, 0))
     shape = tuple(size + sum(pair) for size, pair in zip(x.shape, amounts, strict=True))
     padded = draft.invent(f"{node.name}_padded", Type(shape, x.dtype, x.quant))
-    inputs = (node.inputs[0], draft.ints(f"{node.name}_amounts", np.array(amounts)))
-    version = 1 if x.dtype == DType.FLOAT32 else 2
-    draft.operators.append(Operator("PAD", version, inputs, (padded,), "PadOptions", {}))
+    inputs = (draft.tensor(node.inputs[0]), draft.ints(f"{node.name}_amounts", np.array(amounts)))
+    if fill is None:
+        draft.add(node, "PAD", (1, 2), "PadOptions", inputs=inputs, output=padded)
+    else:
+        draft.add(node, "PADV2", (1, 2), "PadV2Options", inputs=(*inputs, fill), output=padded)
     return padded
 
 
@@ -256,8 +292,11 @@ def _pool_fields(draft: Draft, node: Node) -> dict[str, Option]:
     padding = _padding(draft.graph.types[node.inputs[0]], window, kernel)
     if padding is None or window.dilation != (1, 1):
         raise ModelError(
-            f"node '{node.name}' ({node.op}): pools in .tflite pad as SAME or VALID and have no dilation; "
-            f"found padding {window.pad_h}, {window.pad_w} and dilation {window.dilation}"
+            f"node '{node.name}' ({node.op}): average pools in .tflite pad as SAME or VALID, and no pool has "
+            f"dilation; found padding {window.pad_h}, {window.pad_w} and dilation {window.dilation}"
         )
-    size = {"FilterWidth": kernel[1], "FilterHeight": kernel[0]}
-    return {**_window_fields(window, padding), **size, **_fused(node)}
+    return {**_window_fields(window, padding), **_pool_size(kernel), **_fused(node)}
+
+
+def _pool_size(kernel: Pair) -> dict[str, Option]:
+    return {"FilterWidth": kernel[1], "FilterHeight": kernel[0]}

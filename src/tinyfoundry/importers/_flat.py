@@ -214,7 +214,7 @@ def _shape(source: _Source, where: str, table: Any) -> tuple[tuple[int, ...], tu
         signature = sizes
     dynamic = tuple(axis for axis, size in enumerate(signature) if size == -1)
     shape = tuple(1 if axis in dynamic else size for axis, size in enumerate(sizes))
-    if any(size < 1 for size in shape):
+    if any(size < 1 for size in shape) and shape != (0,):  # that is a list of nothing: a scalar's shape
         source.fail(where, f"shape {list(shape)} has a size below 1; {_DAMAGED}")
     if prod(shape) > MAX_ELEMENTS:
         source.fail(

@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from tinyfoundry.importers._draft import Draft, fail
+from tinyfoundry.importers._draft import DTYPES, Draft, fail
 from tinyfoundry.importers._flat import MAX_ITEMS, Operator
 from tinyfoundry.importers._rows import Option, row
 from tinyfoundry.importers._slices import Slicing, resolve
@@ -22,6 +22,7 @@ from tinyfoundry.ops.indexing import Broadcast, Gather, StridedSlice
 from tinyfoundry.ops.reduce import Mean, ReduceMax, Sum
 from tinyfoundry.ops.resize import Resize
 from tinyfoundry.ops.shape import Concatenation, Pad, Reshape, Transpose
+from tinyfoundry.ops.take import Take
 
 _REDUCTIONS: dict[str, type[Mean | Sum | ReduceMax]] = {"mean": Mean, "sum": Sum, "reduce_max": ReduceMax}
 
@@ -269,6 +270,8 @@ def _gather(draft: Draft, op: Operator, option: Option) -> str:
         fail(op, f"has {option('BatchDims')} batch dimensions, wanted 0: gather without them")
     found = draft.type(x)
     axis = _counted(op, option("Axis"), len(found.shape))
+    if not draft.is_constant(op, 1):
+        return draft.apply(op, "take", (x, draft.operand(op, 1)), Take(axis))
     indices = draft.ints(op, 1, MAX_ITEMS)
     shape = (*found.shape[:axis], *draft.shape_of(op, 1), *found.shape[axis + 1 :])
     run = _even(found.shape, axis, indices)
@@ -279,6 +282,15 @@ def _gather(draft: Draft, op: Operator, option: Option) -> str:
         return draft.apply(op, "gather", (x,), attrs)
     picked = draft.between(op, "flat", "gather", (x,), attrs, found.quant)
     return draft.apply(op, "reshape", (picked,), Reshape(shape))
+
+
+@row("EMBEDDING_LOOKUP", "")
+def _embedding_lookup(draft: Draft, op: Operator, _option: Option) -> str:
+    indices, x = draft.operands(op, 2)
+    found, wanted = draft.type(x).dtype, draft.target(op).type
+    if found != DTYPES.get(wanted):
+        fail(op, f"makes {wanted} of a table of {found}: convert without dynamic-range quantization")
+    return draft.apply(op, "take", (x, indices), Take(0))
 
 
 def _even(shape: Shape, axis: int, indices: tuple[int, ...]) -> StridedSlice | None:
@@ -318,14 +330,22 @@ def _broadcast_to(draft: Draft, op: Operator, _option: Option) -> str:
 
 
 @row("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighborOptions")
+def _resize_nearest(draft: Draft, op: Operator, option: Option) -> str:
+    return _resized(draft, op, option, "resize_nearest")
+
+
 @row("RESIZE_BILINEAR", "ResizeBilinearOptions")
-def _resize(draft: Draft, op: Operator, option: Option) -> str:
+def _resize_bilinear(draft: Draft, op: Operator, option: Option) -> str:
+    return _resized(draft, op, option, "resize_bilinear")
+
+
+def _resized(draft: Draft, op: Operator, option: Option, name: str) -> str:
     (x,) = draft.operands(op, 1, settings=1)
     size = draft.ints(op, 1)
     if len(size) != 2 or min(size) < 1:
         fail(op, f"resizes to {size}, wanted height and width; the file is damaged")
     attrs = Resize((size[0], size[1]), bool(option("AlignCorners")), bool(option("HalfPixelCenters")))
-    return draft.apply(op, op.code.lower().removesuffix("_neighbor"), (x,), attrs)
+    return draft.apply(op, name, (x,), attrs)
 
 
 def _axis(draft: Draft, op: Operator, x: str, position: int, extra: int = 0) -> int:

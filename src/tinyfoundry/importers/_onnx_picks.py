@@ -11,11 +11,12 @@ import numpy as np
 
 from tinyfoundry.importers._onnx_draft import Draft
 from tinyfoundry.importers._onnx_file import MAX_ELEMENTS, Node
-from tinyfoundry.importers._onnx_value import Constant, Unsupported, Value
+from tinyfoundry.importers._onnx_value import Constant, Unsupported, Value, at_rest
 from tinyfoundry.importers._onnx_windows import Image
-from tinyfoundry.ir.graph import Shape
+from tinyfoundry.ir.graph import DType, Shape
 from tinyfoundry.ops.indexing import Broadcast, Gather, StridedSlice
 from tinyfoundry.ops.shape import Transpose
+from tinyfoundry.ops.take import Take
 
 _MOST_PICKED = 2**16
 
@@ -76,7 +77,9 @@ def split(draft: Draft, node: Node) -> tuple[Value, ...]:
 
 
 def gather(draft: Draft, node: Node) -> Value:
-    """Gather at constant indices; what lies at even distances is a slice."""
+    """Gather; at constant indices that lie at even distances it is a slice."""
+    if isinstance(draft.operand(node, 1), Value):
+        return _take(draft, node)
     x, wanted = draft.untangled(draft.value(node)), draft.constant(node, 1).array
     axis = axis_of(node.integer("axis", 0), x.shape)
     size = x.shape[axis]
@@ -87,6 +90,29 @@ def gather(draft: Draft, node: Node) -> Value:
         raise Unsupported(f"at index {max(indices, key=abs)} of {size} elements; the file is damaged")
     y = indexed(draft, x, axis, indices, node.outputs[0])
     return draft.reshaped(y, (*x.shape[:axis], *wanted.shape, *x.shape[axis + 1 :]))
+
+
+def _take(draft: Draft, node: Node) -> Value:
+    """Gather at indices that are computed; a constant table is one of embeddings."""
+    table, indices = draft.operand(node, 0), draft.value(node, 1)
+    if isinstance(table, Constant):
+        if table.quant is not None and table.quant.per_channel:
+            raise Unsupported("of a table with several scales (quantise it with one)")
+        array = table.array if table.quant else table.array.astype(np.float32)
+        x = at_rest(draft.add_constant(table.key, array, table.quant), array.shape)
+    else:
+        x = at_rest(draft.arranged(table, tuple(range(len(table.shape)))), table.shape)
+    axis, own = axis_of(node.integer("axis", 0), x.shape), draft.type(x.tensor).quant
+    where = draft.arranged(indices, tuple(range(len(indices.shape))))
+    if draft.type(where).dtype not in (DType.INT32, DType.INT64):
+        raise Unsupported(f"at indices of {draft.type(where).dtype} (wanted int32 or int64)")
+    shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    wanted = draft.wanted.get(node.outputs[0], own) if own is not None else None
+    name = node.outputs[0] if wanted == own else f"{node.outputs[0]}_taken"
+    taken = draft.add("take", (x.tensor, where), Take(axis), own, name)
+    if wanted != own:
+        taken = draft.add("quantize", (taken,), None, wanted, node.outputs[0])
+    return at_rest(taken, shape)
 
 
 def indexed(draft: Draft, x: Value, axis: int, indices: Sequence[int], key: str) -> Value:

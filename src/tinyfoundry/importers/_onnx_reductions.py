@@ -18,14 +18,14 @@ from tinyfoundry.ops.product import Mul
 from tinyfoundry.ops.reduce import Mean, ReduceMax, Sum
 
 Row = Callable[[Draft, Node], Value]
+Step = Callable[[Draft, Value, str], Value]
 _OPS: dict[str, Callable[[Shape, bool], Any]] = {"mean": Mean, "sum": Sum, "reduce_max": ReduceMax}
 
 
-def reduction(op: str, before: str = "", after: str = "") -> Row:
+def reduction(op: str, before: Step | None = None, after: Step | None = None) -> Row:
     """The row of Reduce…: ``op`` over the axes that an attribute or input 1 names.
 
-    before, after: a function of each element, applied first or last; square, or one of ops without
-    attributes.
+    before, after: what is done to each element first or last.
     """
 
     def row(draft: Draft, node: Node) -> Value:
@@ -37,22 +37,30 @@ def reduction(op: str, before: str = "", after: str = "") -> Row:
             axes = tuple(range(rank))
         if not all(-rank <= axis < rank for axis in axes):
             raise Unsupported(f"over axes {axes} of {list(x.shape)}; the file is damaged")
-        x = _applied(draft, before, x, f"{node.outputs[0]}_{before}")
+        if before:
+            x = before(draft, x, f"{node.outputs[0]}_before")
         if axes or before or after:
             chosen = tuple(sorted({axis % rank for axis in axes}))
             x = reduced(draft, node, op, x, chosen, keep=bool(node.integer("keepdims", 1)))
-        return _applied(draft, after, x, node.outputs[0])
+        return after(draft, x, node.outputs[0]) if after else x
 
     return row
 
 
-def _applied(draft: Draft, function: str, x: Value, key: str) -> Value:
-    if not function:
-        return x
+def square(draft: Draft, x: Value, key: str) -> Value:
+    """Each element times itself; of floats."""
     _only_float(draft, x)
-    if function == "square":
-        return replace(x, tensor=draft.add("mul", (x.tensor, x.tensor), Mul(), None, key))
-    return replace(x, tensor=draft.add(function, (x.tensor,), None, None, key))
+    return replace(x, tensor=draft.add("mul", (x.tensor, x.tensor), Mul(), None, key))
+
+
+def plain(function: str) -> Step:
+    """An op of each element, without attributes; of floats."""
+
+    def step(draft: Draft, x: Value, key: str) -> Value:
+        _only_float(draft, x)
+        return replace(x, tensor=draft.add(function, (x.tensor,), None, None, key))
+
+    return step
 
 
 def _only_float(draft: Draft, x: Value) -> None:

@@ -42,7 +42,9 @@ from tinyfoundry.importers._onnx_reductions import (
     group_normalization,
     instance_normalization,
     layer_normalization,
+    plain,
     reduction,
+    square,
 )
 from tinyfoundry.importers._onnx_resize import resize
 from tinyfoundry.importers._onnx_value import (
@@ -347,12 +349,12 @@ ROWS: dict[str, Row] = {
     "Pow": power,
     "PRelu": pairwise("prelu"),
     "QuantizeLinear": quantize,
-    "ReduceL1": reduction("sum", before="abs"),
-    "ReduceL2": reduction("sum", before="square", after="sqrt"),
+    "ReduceL1": reduction("sum", before=plain("abs")),
+    "ReduceL2": reduction("sum", before=square, after=plain("sqrt")),
     "ReduceMax": reduction("reduce_max"),
     "ReduceMean": reduction("mean"),
     "ReduceSum": reduction("sum"),
-    "ReduceSumSquare": reduction("sum", before="square"),
+    "ReduceSumSquare": reduction("sum", before=square),
     "Relu": _relu,
     "Reshape": _reshape,
     "Resize": resize,

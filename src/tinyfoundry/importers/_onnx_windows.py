@@ -193,10 +193,17 @@ def max_pool(draft: Draft, node: Node) -> Value:
 
 def average_pool(draft: Draft, node: Node) -> Value:
     """AveragePool; padding that counts becomes a pad of its own."""
-    return _pool(draft, node, "average_pool2d", AveragePool2D)
+    return _pool(draft, node, "average_pool2d", AveragePool2D, _with_pad)
 
 
-def _pool(draft: Draft, node: Node, op: str, attributes: Callable[..., Any]) -> Value:
+def _pool(
+    draft: Draft,
+    node: Node,
+    op: str,
+    attributes: Callable[..., Any],
+    padded: Callable[[Draft, Node, str, Window], tuple[Window, str]] | None = None,
+) -> Value:
+    """padded: puts a pad before the pool where the node asks that padding counts."""
     image, kernel = Image(draft, draft.value(node)), node.integers("kernel_shape") or ()
     if len(kernel) != image.rank - 2:
         raise Unsupported(f"with kernel {kernel} on {image.rank} axes; the file is damaged")
@@ -204,14 +211,14 @@ def _pool(draft: Draft, node: Node, op: str, attributes: Callable[..., Any]) -> 
     window = _window(node, image, pair)
     if window.dilation != (1, 1):
         raise Unsupported(f"with dilation {window.dilation} (wanted 1)")
-    counted = bool(node.integer("count_include_pad", 0)) and op == "average_pool2d"
+    counted = bool(node.integer("count_include_pad", 0)) and padded is not None
     if node.integer("ceil_mode", 0):
         window, past = _ceiled(window, image.size, pair)
         if past and counted:
             raise Unsupported("with ceil_mode and count_include_pad together")
     tensor = image.tensor
-    if counted:
-        window, tensor = _with_pad(draft, node, tensor, window)
+    if counted and padded:
+        window, tensor = padded(draft, node, tensor, window)
     return image.value(draft.apply(node, op, (tensor,), attributes(pair, window)))
 
 

@@ -8,19 +8,22 @@ transpose is left of that. An unknown batch size becomes 1.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from tinyfoundry.builder import identifier
 from tinyfoundry.errors import GraphError, ModelError
+from tinyfoundry.importers._emitted import emitted
 from tinyfoundry.importers._onnx_constants import folded
 from tinyfoundry.importers._onnx_draft import Draft
 from tinyfoundry.importers._onnx_elementwise import CURVES
 from tinyfoundry.importers._onnx_file import (
     FLOAT,
     INT8,
+    INT32,
+    INT64,
     MAX_FILE_BYTES,
     Face,
     Model,
@@ -43,7 +46,7 @@ _SURPRISES = (ArithmeticError, AssertionError, AttributeError, LookupError, Type
 Orders = dict[str, Shape]
 """By input of a graph, the axis of ONNX that each of its axes is."""
 
-_DTYPES = {FLOAT: DType.FLOAT32, INT8: DType.INT8}
+_DTYPES = {FLOAT: DType.FLOAT32, INT8: DType.INT8, INT32: DType.INT32, INT64: DType.INT64}
 _OF_IMAGES = frozenset(
     {"AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool"}
     | {"GlobalMaxPool", "MaxPool", "Resize", "SpaceToDepth", "Upsample"}
@@ -69,6 +72,11 @@ def load(source: str | os.PathLike[str] | bytes) -> Graph:
     path = Path(source)
     label = repr(str(path))
     return convert(bytes_of(path, label, MAX_FILE_BYTES, "an .onnx file"), label, identifier(path.stem))[0]
+
+
+def operators(ops: Collection[str]) -> dict[str, frozenset[str]]:
+    """Every operator that can be read, and which of ``ops`` it can become."""
+    return {"Constant": frozenset(), **{code: emitted(row, ops) for code, row in sorted(ROWS.items())}}
 
 
 def convert(data: bytes, label: str, name: str) -> tuple[Graph, Orders]:

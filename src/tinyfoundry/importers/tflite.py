@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import prod
@@ -20,6 +20,7 @@ from tinyfoundry.builder import identifier
 from tinyfoundry.errors import GraphError, ModelError
 from tinyfoundry.importers import _moves  # noqa: F401 - importing it enters its rows
 from tinyfoundry.importers._draft import DTYPES, Draft, fail, has, unique_names
+from tinyfoundry.importers._emitted import emitted
 from tinyfoundry.importers._flat import MAX_FILE_BYTES, Model, Operator, read
 from tinyfoundry.importers._rows import ROWS as _ROWS
 from tinyfoundry.importers._rows import Option
@@ -76,6 +77,13 @@ def load(source: str | os.PathLike[str] | bytes) -> Graph:
 def tensor_numbers(data: bytes) -> dict[str, int]:
     """Number in the file of every tensor, by the name it has in the graph."""
     return {name: number for number, name in enumerate(unique_names(read(data, "model").tensors))}
+
+
+def operators(ops: Collection[str]) -> dict[str, frozenset[str]]:
+    """Every operator that can be read, and which of ``ops`` it can become."""
+    # Rows that several operators share write the op of the operator's own name.
+    own = {code: {code.lower()} & set(ops) for code in _ROWS}
+    return {code: emitted(row.convert, ops) | own[code] for code, row in sorted(_ROWS.items())}
 
 
 def _convert(model: Model, name: str) -> Graph:

@@ -21,6 +21,7 @@ from tinyfoundry.jobs.measure import Measured, as_values, measure, write_files, 
 from tinyfoundry.jobs.progress import Progress
 from tinyfoundry.jobs.prove import Proof, prove
 from tinyfoundry.jobs.record import record
+from tinyfoundry.jobs.workspace import replace_file
 from tinyfoundry.pipeline import Build, Options, compile_graph
 from tinyfoundry.report.page import page
 
@@ -82,13 +83,12 @@ def keep_board(board: str | Path, folder: Path) -> None:
         shutil.copyfile(board, folder / Path(board).name)
 
 
-def write_report(report: Mapping[str, Any], folder: Path) -> None:
-    """``report.json`` and ``report.html``."""
-    (folder / "report.json").write_text(
-        json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    # A file name that is no text (Linux allows any bytes) is shown with its bytes escaped.
-    (folder / "report.html").write_text(page(report), encoding="utf-8", errors="backslashreplace")
+def write_report(
+    report: Mapping[str, Any], folder: Path, certificate: Mapping[str, Any] | None = None
+) -> None:
+    """``report.json`` and ``report.html``; the page shows the certificate where there is one."""
+    replace_file(folder / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
+    replace_file(folder / "report.html", page(report, certificate))
 
 
 def _write_golden(build: Build, folder: Path, inputs: Sequence[Sequence[Array]], measured: Measured) -> None:

@@ -78,7 +78,10 @@ def _inputs_of(batch: Any, names: Sequence[str], where: str) -> list[Array]:
 
 def _array(value: Any) -> Array:
     """Of a tensor of torch's its values; of anything else what numpy makes of it."""
-    return np.asarray(value.detach().cpu().float().numpy() if hasattr(value, "detach") else value)
+    if not hasattr(value, "detach"):
+        return np.asarray(value)
+    tensor = value.detach().cpu()
+    return np.asarray((tensor.float() if tensor.is_floating_point() else tensor).numpy())
 
 
 def _turned(where: str, values: Array, stored: Shape, order: Shape | None) -> Array:

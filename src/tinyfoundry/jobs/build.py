@@ -15,6 +15,7 @@ from tinyfoundry.data import Dataset, Splits, load, split
 from tinyfoundry.data import Options as DataOptions
 from tinyfoundry.errors import OptionError
 from tinyfoundry.exporters.tflite import export
+from tinyfoundry.fixed import stored_values
 from tinyfoundry.ir.graph import Array, Graph
 from tinyfoundry.jobs.assemble import (
     Built,
@@ -133,7 +134,7 @@ def _proven(job: Job, floating: Graph, splits: Splits, folder: Path) -> dict[str
     """Quantises, compiles into ``folder``, runs the test part on the board; the report without the search."""
     graph, test = _quantise(job, floating, splits), splits.test
     build = compile_and_check(job, graph, folder)
-    measured, proof, report = prove_and_record(job, build, folder, _stored(build.graph, test.x))
+    measured, proof, report = prove_and_record(job, build, folder, stored_inputs(build.graph, test.x))
     (folder / f"{build.name}.tflite").write_bytes(export(graph))
     answers = {"int8": proof.host, "board": measured.outputs}
     scores = scored(answers, test.y, splits.dataset.classes)
@@ -141,11 +142,11 @@ def _proven(job: Job, floating: Graph, splits: Splits, folder: Path) -> dict[str
     return {**report, **scores, "data": _described(splits.dataset, build.graph)}
 
 
-def _stored(graph: Graph, x: Array) -> list[list[Array]]:
-    """Samples as the int8 inputs that a user of the firmware would write."""
+def stored_inputs(graph: Graph, x: Array) -> list[list[Array]]:
+    """Real samples as the sets of stored inputs that a user of the firmware would write."""
     type_ = graph.types[graph.inputs[0]]
-    stored = np.clip(np.round(x / type_.scale) + type_.zero_point, -128, 127).astype(np.int8)
-    return [[sample[None]] for sample in stored]
+    stored = stored_values(x, type_.scale, type_.zero_point, *type_.dtype.limits)
+    return [[sample[None]] for sample in stored.astype(type_.dtype.value)]
 
 
 def scored(

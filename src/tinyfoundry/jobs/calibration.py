@@ -13,6 +13,7 @@ from tinyfoundry.errors import DataError, GraphError, ModelError, OptionError
 from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import Array, DType, Graph, Shape
 from tinyfoundry.jobs.batches import Batches, gathered
+from tinyfoundry.op import value_limits
 from tinyfoundry.passes.calibrate import Watch, calibrate
 from tinyfoundry.passes.quantise import quantise
 from tinyfoundry.pipeline import Options, simplify
@@ -38,8 +39,7 @@ def to_int8(
         ModelError: a float model without calibration data, or one that cannot be quantised. OptionError:
         calibration data for an int8 model. DataError: data that cannot be read or do not suit the model.
     """
-    dtypes = {graph.types[name].dtype for name in graph.activations()}
-    if DType.INT8 in dtypes or DType.FLOAT32 not in dtypes:
+    if is_quantised(graph):
         if calibration is not None:
             raise OptionError(
                 f"--calibration: model '{graph.name}' is quantised already; leave the option out"
@@ -67,15 +67,22 @@ def to_int8(
         raise ModelError(f"model '{graph.name}' cannot be quantised: {error}") from error
 
 
+def is_quantised(graph: Graph) -> bool:
+    """Whether some of it is int8, or nothing float32."""
+    dtypes = {graph.types[name].dtype for name in graph.activations()}
+    return DType.INT8 in dtypes or DType.FLOAT32 not in dtypes
+
+
 def calibration_inputs(calibration: str | Path | Batches, graph: Graph, seed: int) -> list[Array]:
-    """For each input of ``graph`` a float32 array [n, *shape] of samples, n at most ``SAMPLES``; see
-    ``model_inputs``.
+    """For each input of ``graph`` an array [n, *shape] of samples of its element type, n at most
+    ``SAMPLES``; see ``model_inputs``.
     """
     if isinstance(calibration, Batches):
         given = gathered(calibration, graph, SAMPLES, _fitted)
     else:
         given = model_inputs(calibration, graph, seed, SAMPLES, "--calibration")
-    return [array.astype(np.float32) for array in given]
+    dtypes = [graph.types[name].dtype.value for name in graph.inputs]
+    return [array.astype(dtype) for array, dtype in zip(given, dtypes, strict=True)]
 
 
 def model_inputs(source: str | Path, graph: Graph, seed: int, most: int, option: str) -> list[Array]:
@@ -98,6 +105,8 @@ def model_inputs(source: str | Path, graph: Graph, seed: int, most: int, option:
     arrays = _by_input(named, graph, f"{option} {source}")
     pairs = zip(graph.inputs, arrays, strict=True)
     fitted = [_fitted(f"{option} {source}, {name}", x, graph.types[name].shape) for name, x in pairs]
+    for name, array in zip(graph.inputs, fitted, strict=True):
+        _check_indices(f"{option} {source}, {name}", array, graph, name)
     counts = {len(array) for array in fitted}
     if len(counts) > 1:
         raise DataError(
@@ -162,6 +171,16 @@ def _fitted(where: str, values: Array, shape: Shape) -> Array:
             back = (0, *(1 + order.index(axis) for axis in range(rank)))
             return values.reshape(count, *given).transpose(back)
     raise DataError(f"{where}: shape {list(values.shape)}; wanted one or several inputs of {list(shape)}")
+
+
+def _check_indices(where: str, values: Array, graph: Graph, name: str) -> None:
+    """DataError unless what is given for an input of whole numbers, indices of words say, can be that."""
+    if graph.types[name].dtype not in (DType.INT32, DType.INT64):
+        return
+    low, high = value_limits(graph, name)
+    wrong = values[(values < low) | (values > high) | (values != np.floor(values))]
+    if wrong.size:
+        raise DataError(f"{where}: holds {wrong.flat[0]:g}; wanted whole numbers from {low} to {high}")
 
 
 def _count(found: Shape, wanted: Shape) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from tinyfoundry.board import load_board
-from tinyfoundry.errors import OptionError
+from tinyfoundry.errors import ModelError, OptionError
+from tinyfoundry.exporters.tflite import export
+from tinyfoundry.ir.graph import Graph
+from tinyfoundry.ir.rewrite import redirect
 from tinyfoundry.jobs.assemble import (
     Built,
     Job,
@@ -48,12 +52,13 @@ def compile_model(
     if seed < 0:
         raise OptionError(f"--seed {seed}: wanted 0 or more")
     target = load_board(board)
-    check_target(Path(output))
+    given = calibration is not None and not isinstance(calibration, str | Path)
+    check_target(Path(output), None if given else calibration)
     progress("import", 0, 1)
     graph, orders = import_model(model, example_input)
     progress("import", 1, 1, f"{len(graph.nodes)} ops")
     options: dict[str, Any] = {"samples": samples, "seed": seed, "io": io, **asdict(limits)}
-    if not isinstance(calibration, str | Path | None):
+    if given:
         calibration = Batches(calibration, orders)
     if calibration is not None:
         options["calibration"] = str(calibration)
@@ -65,4 +70,23 @@ def compile_model(
         build = compile_and_check(job, graph, folder)
         *_, report = prove_and_record(job, build, folder, sample_inputs(build.graph, samples, seed))
         write_report(report, folder)
+        if calibration is not None:  # it was quantised here
+            with suppress(ModelError):  # what the format cannot express is no reason to fail
+                (folder / f"{build.name}.tflite").write_bytes(export(_by_nodes(graph)))
         return Built(workspace.publish(), report)
+
+
+def _by_nodes(graph: Graph) -> Graph:
+    """The graph with tensors named as the nodes that write them: a .tflite file has no names of nodes."""
+    outputs = {node.name: node.outputs for node in graph.nodes}
+    renamed = {
+        written[0]: name
+        for name, written in outputs.items()
+        if len(written) == 1 and name not in graph.types and written[0] not in graph.outputs
+    }
+    nodes = tuple(
+        replace(node, outputs=tuple(renamed.get(name, name) for name in node.outputs))
+        for node in redirect(graph.nodes, renamed)
+    )
+    types = {renamed.get(name, name): type_ for name, type_ in graph.types.items()}
+    return replace(graph, nodes=nodes, types=types)

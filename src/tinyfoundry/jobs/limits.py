@@ -9,7 +9,7 @@ from tinyfoundry.board import Board
 from tinyfoundry.errors import DoesNotFit, OptionError
 from tinyfoundry.jobs.measure import Measured
 from tinyfoundry.plan.explain import peak
-from tinyfoundry.search.cost import Limits as Bounds
+from tinyfoundry.search.cost import Bounds
 
 MARGIN = 0.03
 

@@ -130,10 +130,21 @@ def _stored(face: dict[str, Any], value: Values) -> Values:
     if array.dtype == dtype:
         return np.ascontiguousarray(array)
     if face["scale"] is None:
-        return np.ascontiguousarray(array, dtype)
+        return _unquantised(face, array, dtype)
     limits = np.iinfo(dtype)
     stored = stored_values(array, face["scale"], face["zero_point"], limits.min, limits.max)
     return np.ascontiguousarray(stored, dtype)
+
+
+def _unquantised(face: dict[str, Any], array: Values, dtype: np.dtype[Any]) -> Values:
+    """Numbers that have no scale: reals, or indices, which must be whole and fit their type."""
+    with np.errstate(invalid="ignore"):
+        value = np.ascontiguousarray(array, dtype)
+    if dtype.kind == "i" and not np.array_equal(value, array):
+        raise InputError(
+            f"input '{face['name']}': wanted whole numbers that {dtype} can hold, as indices are"
+        )
+    return value
 
 
 def _read_report(folder: Path) -> dict[str, Any]:

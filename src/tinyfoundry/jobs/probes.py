@@ -11,6 +11,7 @@ from tinyfoundry.fixed import stored_values
 from tinyfoundry.ir.graph import Array, Graph, Type
 from tinyfoundry.jobs.calibration import model_inputs
 from tinyfoundry.jobs.samples import sample_inputs
+from tinyfoundry.op import value_limits
 
 EXTREMES = 3
 Sets = Sequence[Sequence[Array]]
@@ -30,7 +31,7 @@ def probes(graph: Graph, count: int, seed: int, data: str | Path | None) -> dict
     types = [graph.types[name] for name in graph.inputs]
     sets: dict[str, Sets] = {
         "extremes": extremes,
-        "edges": [[_edge(type_, index, rng) for type_ in types] for index in range(edges)],
+        "edges": [[_edge(graph, name, index, rng) for name in graph.inputs] for index in range(edges)],
         "random": sample_inputs(graph, count - edges, seed)[len(extremes) :],
     }
     if data is not None:
@@ -42,13 +43,14 @@ def probes(graph: Graph, count: int, seed: int, data: str | Path | None) -> dict
     return {kind: inputs for kind, inputs in sets.items() if inputs}
 
 
-def _edge(type_: Type, index: int, rng: np.random.Generator) -> Array:
+def _edge(graph: Graph, name: str, index: int, rng: np.random.Generator) -> Array:
+    type_ = graph.types[name]
     dtype = np.dtype(type_.dtype.value)
     if type_.dtype == "float32":
         tiny = float(np.finfo(np.float32).tiny)
         values = np.array([-1e6, -1.0, -tiny, 0.0, tiny, 1.0, 1e6])
     else:
-        low, high = type_.dtype.limits
+        low, high = value_limits(graph, name)
         zero = 0 if type_.quant is None else type_.zero_point
         values = np.clip([low, low + 1, zero - 1, zero, zero + 1, high - 1, high], low, high)
     if index < 2:  # every other element lowest and highest, then the other way round

@@ -21,7 +21,7 @@ FORMAT = 1
 
 def record(measured: Measured, proof: Proof, limits: Limits, options: Mapping[str, Any]) -> dict[str, Any]:
     """Everything about one compiled network; ``build`` adds ``accuracy``, ``confusion``, ``search`` and
-    ``data``.
+    ``data``, ``verify`` the name of its ``certificate``.
     """
     build, board = measured.build, measured.build.board
     bounds, timing, ram, flash = limits.on(board), board.core.timing, measured.ram, measured.firmware.flash
@@ -46,7 +46,7 @@ def record(measured: Measured, proof: Proof, limits: Limits, options: Mapping[st
         "outputs": faces(build.graph, build.graph.outputs),
         "exact": {"inputs": proof.inputs, "mismatches": proof.mismatches, "against": list(proof.against)},
         "plan": _plan(measured),
-        "accuracy": None, "confusion": None, "search": None, "data": None,  # nobody measured them yet
+        "certificate": None, "accuracy": None, "confusion": None, "search": None, "data": None,
         "options": dict(options),
     }  # fmt: skip
 

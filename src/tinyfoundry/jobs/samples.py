@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyfoundry.ir.graph import Array, Graph, Type
+from tinyfoundry.ir.graph import Array, Graph
+from tinyfoundry.op import value_limits
 
 
 def sample_inputs(graph: Graph, count: int, seed: int) -> list[list[Array]]:
     """``count`` input sets: all lowest, all highest, all zero (as far as ``count`` goes), then random over
-    the whole range.
+    the whole range: that of the element type, or of what an index may be.
     """
     rng = np.random.default_rng(seed)
-    types = [graph.types[name] for name in graph.inputs]
-    return [[_value(type_, index, rng) for type_ in types] for index in range(count)]
+    return [[_value(graph, name, index, rng) for name in graph.inputs] for index in range(count)]
 
 
-def _value(type_: Type, index: int, rng: np.random.Generator) -> Array:
+def _value(graph: Graph, name: str, index: int, rng: np.random.Generator) -> Array:
+    type_ = graph.types[name]
     dtype = type_.dtype.value
     if type_.dtype == "float32":
         extremes = (-1e6, 1e6, 0.0)
         if index >= len(extremes):
             return (rng.standard_normal(type_.shape) * 2).astype(dtype)
         return np.full(type_.shape, extremes[index], dtype)
-    low, high = type_.dtype.limits
+    low, high = value_limits(graph, name)
     corners = (low, high, 0 if type_.quant is None else type_.zero_point)
     if index >= len(corners):
         return rng.integers(low, high, type_.shape, endpoint=True).astype(dtype)

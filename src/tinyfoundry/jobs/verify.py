@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ import numpy as np
 from tinyfoundry.errors import InputError, ModelError, OptionError
 from tinyfoundry.importers.tflite import tensor_numbers
 from tinyfoundry.interpret import interpret
-from tinyfoundry.ir.graph import Array, DType, Graph
+from tinyfoundry.ir.graph import Array, Graph
+from tinyfoundry.jobs.assemble import write_report
 from tinyfoundry.jobs.batches import GIVEN
-from tinyfoundry.jobs.calibration import to_int8
+from tinyfoundry.jobs.calibration import is_quantised, to_int8
 from tinyfoundry.jobs.importing import load_model
 from tinyfoundry.jobs.litert import FileJudge, litert_version
 from tinyfoundry.jobs.loaded import Loaded
@@ -26,6 +28,7 @@ from tinyfoundry.jobs.probes import Sets, probes
 from tinyfoundry.jobs.progress import Progress
 from tinyfoundry.jobs.record import faces
 from tinyfoundry.jobs.trace import first_differing_layer, on_board, on_host, value_after
+from tinyfoundry.jobs.workspace import adopt, replace_file
 from tinyfoundry.passes.int8_faces import int8_faces
 from tinyfoundry.pipeline import Build, Options, compile_graph
 from tinyfoundry.simulate.firmware import build_sources
@@ -96,9 +99,15 @@ def verify_build(
             "ai-edge-litert": litert_version(),
         },
     }  # fmt: skip
-    target = pair.folder / CERTIFICATE
-    target.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    _keep(record, pair.loaded)
     return Verification(bool(record["exact"]), record)
+
+
+def _keep(certificate: Mapping[str, Any], loaded: Loaded) -> None:
+    """Puts the certificate into the build, and into its report."""
+    replace_file(loaded.folder / CERTIFICATE, json.dumps(certificate, indent=1, allow_nan=False) + "\n")
+    adopt(loaded.folder, CERTIFICATE)
+    write_report({**loaded.report, "certificate": CERTIFICATE}, loaded.folder, certificate)
 
 
 def _pair(path: Path, loaded: Loaded, progress: Progress) -> _Pair:
@@ -113,13 +122,12 @@ def _pair(path: Path, loaded: Loaded, progress: Progress) -> _Pair:
             "the samples in an .npy, and verify that build"
         )
     seed = options.get("seed")
-    graph = to_int8(
-        load_model(path),
-        options.get("calibration"),
-        float_faces,
-        seed if isinstance(seed, int) else 0,
-        lambda done, total: progress("calibrate", done, total),
-    )
+    graph = load_model(path)
+    if not is_quantised(graph):
+        steps = partial(progress, "calibrate")
+        graph = to_int8(
+            graph, options.get("calibration"), float_faces, seed if isinstance(seed, int) else 0, steps
+        )
     graph = replace(graph if float_faces else int8_faces(graph), name=str(report["model"]))
     build = compile_graph(graph, loaded.board, Options(float_faces=float_faces))
     layers = [(layer.node.name, layer.node.op) for layer in build.layers]
@@ -141,7 +149,7 @@ def _judge(pair: _Pair, first: Sequence[Array]) -> tuple[FileJudge | None, str]:
     if litert_version() is None:
         return None, "LiteRT did not judge: ai-edge-litert is absent; pip install 'tinyfoundry[litert]'"
     data = pair.path.read_bytes()
-    own = data[4:8] == b"TFL3" and not _was_quantised(pair)
+    own = data[4:8] == b"TFL3" and is_quantised(load_model(pair.path))
     try:
         judge = FileJudge(pair.graph, data if own else None, tensor_numbers(data) if own else {})
         judge.run(first)
@@ -149,11 +157,6 @@ def _judge(pair: _Pair, first: Sequence[Array]) -> tuple[FileJudge | None, str]:
         return None, f"LiteRT did not judge: {' '.join(str(error).split())[:300]}"
     judge.corrected.clear()
     return judge, "" if own else "LiteRT judged layer by layer: the model is no int8 .tflite file"
-
-
-def _was_quantised(pair: _Pair) -> bool:
-    source = load_model(pair.path)
-    return DType.INT8 not in {source.types[name].dtype for name in source.activations()}
 
 
 class _Comparison:

@@ -125,6 +125,26 @@ class Workspace:
         return self.target
 
 
+def replace_file(path: Path, text: str) -> None:
+    """Writes a file whole or not at all: whoever reads it meanwhile sees what was there before.
+
+    A file name in the text that is no text itself (Linux allows any bytes) is shown with its bytes escaped.
+    """
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text, encoding="utf-8", errors="backslashreplace")
+    new.replace(path)
+
+
+def adopt(build: Path, name: str) -> None:
+    """Enters a file that a later job wrote into ``build`` into its manifest: it goes where the build goes."""
+    manifest = _read(build / MANIFEST)
+    files = manifest.get("files") if isinstance(manifest, dict) else None
+    if isinstance(files, list) and name not in files:
+        replace_file(
+            build / MANIFEST, json.dumps({"files": sorted([*map(str, files), name])}, indent=1) + "\n"
+        )
+
+
 def check_target(target: Path, data: str | Path | None = None) -> None:
     """OptionError unless ``target`` is free, an empty folder, or an earlier build, which may be replaced, and
     the folder beside it that the job works in is free or of an earlier job.

@@ -6,7 +6,7 @@ begins, is a ``Dialect``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +85,7 @@ static long thousandths(float real)
 {tells}
 static int infer(void)
 {{
-    /* Here your sensor's values go: stored = real / scale + zero point, both in {name}.h. */
+    /* {place} */
 {copies}
     if ({name}_run() != 0) {{
         say("{name}: another run is under way");
@@ -152,12 +152,21 @@ def inference(contents: Contents, dialect: Dialect, source: str) -> dict[str, st
             name, dialect, f"Runs {name} once, on a recorded input, and prints what it answers.", "sample.h"
         ),
         tells="\n".join(_tell(name, i, v, faces[i]) for i, v in enumerate(contents.outputs)),
+        place=_place(name, contents.report["inputs"]),
         copies="\n".join(copies),
         calls="\n".join(f"    tell_output{i}();" for i in range(len(contents.outputs))),
         entry=dialect.entry.format(call="infer()"),
     )
     tables = _tables("sample_input", [values[-1:] for values in contents.inputs])
     return {source: program, "sample.h": _header(f"An input of {name}, as stored.", tables)}
+
+
+def _place(name: str, inputs: Sequence[Mapping[str, Any]]) -> str:
+    """What there is to say about where a user's own values go."""
+    if any(face["scale"] is not None for face in inputs):
+        return f"Here your sensor's values go: stored = real / scale + zero point, both in {name}.h."
+    kinds = sorted({c_type(face["dtype"]) for face in inputs})
+    return f"Here your own values go, of type {' or '.join(kinds)}."
 
 
 def golden(contents: Contents, dialect: Dialect, source: str) -> dict[str, str]:

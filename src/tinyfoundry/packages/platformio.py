@@ -13,6 +13,8 @@ from tinyfoundry.packages._readme import readme
 
 BOARDS = {
     "arduino-nano-33-ble": ("nordicnrf52", "nano33ble"),
+    "esp32-c3-devkitm-1": ("espressif32", "esp32-c3-devkitm-1"),
+    "longan-nano": ("gd32v", "sipeed-longan-nano"),
     "nucleo-f446re": ("ststm32", "nucleo_f446re"),
     "nucleo-h743zi": ("ststm32", "nucleo_h743zi"),
     "nucleo-l4r5zi": ("ststm32", "nucleo_l4r5zi"),

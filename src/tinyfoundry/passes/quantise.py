@@ -35,11 +35,13 @@ def quantise(graph: Graph, ranges: Ranges, *, float_faces: bool = False) -> Grap
     otherwise the graph's inputs and outputs are int8 and their types say with which scale and zero point.
 
     Raises:
-        GraphError: the graph is not float32 throughout, a node's op has no rule, or a range is missing.
+        GraphError: the graph is not float32 throughout (but for indices, which stay whole numbers), a node's
+        op has no rule, or a range is missing.
     """
     _check(graph)
     activations = _activation_types(graph, ranges)
-    types, constants = dict(activations), dict[str, Array]()
+    types = {**activations, **{name: graph.types[name] for name in graph.types if _counts(graph, name)}}
+    constants = {name: value for name, value in graph.constants.items() if _counts(graph, name)}
     for node in graph.nodes:
         for name, type_, value in _constants_of(graph, node, activations):
             if types.get(name, type_) != type_:
@@ -62,13 +64,18 @@ def quantization_of(range_: Range) -> Quantization:
 
 def _check(graph: Graph) -> None:
     for name, type_ in graph.types.items():
-        if type_.dtype != "float32":
+        if type_.dtype != "float32" and not _counts(graph, name):
             raise GraphError(
                 f"quantise: graph '{graph.name}', tensor '{name}' is {type_}; wanted float32 throughout"
             )
     for node in graph.nodes:
         if get_op(node.op).int8 is None:
             raise GraphError(f"{_place(graph, node)}: op '{node.op}' has no int8 form; take it out first")
+
+
+def _counts(graph: Graph, name: str) -> bool:
+    """Whether a tensor holds whole numbers: indices, which have no quantization."""
+    return graph.types[name].dtype in (DType.INT32, DType.INT64)
 
 
 def _rule(node: Node) -> Int8Rule:
@@ -111,7 +118,7 @@ def _groups(graph: Graph) -> dict[str, str]:
     """Every tensor that is no weight or bias -> the first tensor of its group; a group shares one
     quantization.
     """
-    parent: dict[str, str] = {name: name for name in graph.inputs}
+    parent: dict[str, str] = {name: name for name in graph.inputs if not _counts(graph, name)}
 
     def root(name: str) -> str:
         while parent.setdefault(name, name) != name:
@@ -119,7 +126,10 @@ def _groups(graph: Graph) -> dict[str, str]:
         return name
 
     for node in graph.nodes:
-        held = [name for name in node.inputs if name not in _weight_names(node)]
+        weights = _weight_names(node)
+        held = [name for name in node.inputs if name not in weights and not _counts(graph, name)]
+        if not held:  # it moves indices
+            continue
         for name in (*held, *node.outputs):
             root(name)
         if _rule(node).shared:
@@ -181,19 +191,23 @@ def _stored(value: Array, type_: Type) -> Array:
 
 def _with_float_faces(graph: Graph) -> Graph:
     quantize, dequantize = get_op("quantize"), get_op("dequantize")
-    outside = {name: f"{name}_float" for name in (*graph.inputs, *graph.outputs)}
+    faces = [name for name in (*graph.inputs, *graph.outputs) if not _counts(graph, name)]
+    outside = {name: f"{name}_float" for name in faces}
     entry = [
-        Node(f"{n}_quantize", quantize.name, (outside[n],), (n,), quantize.attributes()) for n in graph.inputs
+        Node(f"{n}_quantize", quantize.name, (outside[n],), (n,), quantize.attributes())
+        for n in graph.inputs
+        if n in outside
     ]
     leave = [
         Node(f"{n}_dequantize", dequantize.name, (n,), (outside[n],), dequantize.attributes())
         for n in graph.outputs
+        if n in outside
     ]
     types = {outer: Type(graph.types[inner].shape, DType.FLOAT32) for inner, outer in outside.items()}
     return replace(
         graph,
-        inputs=tuple(outside[name] for name in graph.inputs),
-        outputs=tuple(outside[name] for name in graph.outputs),
+        inputs=tuple(outside.get(name, name) for name in graph.inputs),
+        outputs=tuple(outside.get(name, name) for name in graph.outputs),
         nodes=(*entry, *graph.nodes, *leave),
         types={**graph.types, **types},
     )

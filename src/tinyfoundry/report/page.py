@@ -13,12 +13,16 @@ import jinja2
 from markupsafe import Markup
 
 from tinyfoundry.report.svg import memory_map, scatter, shorten
+from tinyfoundry.report.verification import NAMES, remarks
 
 _NAME = 34  # characters of a layer's name in the table; the whole of it is its tooltip
 
 
-def page(report: Mapping[str, Any]) -> str:
-    """HTML of a report (the contents of ``report.json``; ``report.schema.json`` says what they are)."""
+def page(report: Mapping[str, Any], certificate: Mapping[str, Any] | None = None) -> str:
+    """HTML of a report (the contents of ``report.json``; ``report.schema.json`` says what they are).
+
+    certificate: the contents of ``certificate.json``, where the build was held against its model.
+    """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -38,6 +42,9 @@ def page(report: Mapping[str, Any]) -> str:
         kinds=list(dict.fromkeys(rectangle["kind"] for rectangle in plan["rectangles"])),
         confusion=_shares(report["confusion"]) if report["confusion"] else None,
         name_length=_NAME,
+        certificate=certificate,
+        remarks=remarks(certificate) if certificate else [],
+        executors=NAMES,
     )
 
 

@@ -10,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tinyfoundry.board import Board
-from tinyfoundry.kernel import kernels_of
-from tinyfoundry.op import all_ops
+from tinyfoundry.report.coverage import Covered, kernel_text
 
 
 def plain(text: str, style: str = "") -> Text:
@@ -84,15 +83,19 @@ def boards(every: Sequence[Board]) -> Table:
     return table
 
 
-def ops() -> Table:
-    """One row an op: what it is, and which kernels compute it."""
+def ops(covered: Sequence[Covered]) -> Table:
+    """One row an op: what it is, which operators become it, and which kernels compute it."""
     table = _table("ops")
     table.add_column("op", no_wrap=True)
-    for column in ("what it is", "kernels"):
+    for column in ("what it is", "from TFLite", "from ONNX", "to .tflite", "in C", "kernels"):
         table.add_column(column, overflow="fold")
-    for op in all_ops():
-        names = ", ".join(kernel.name for kernel in kernels_of(op.name))
-        table.add_row(op.name, op.summary, names or "none: its output is its input's bytes")
+    for one in covered:
+        names = ", ".join(map(kernel_text, one.kernels))
+        sources = (", ".join(one.tflite), ", ".join(one.onnx), "yes" if one.exported else "no")
+        types = ", ".join(one.compiled)
+        table.add_row(
+            one.op.name, one.op.summary, *sources, types, names or "none: its output is its input's bytes"
+        )
     return table
 
 

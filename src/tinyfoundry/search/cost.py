@@ -27,8 +27,10 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Most bytes of SRAM and flash, and most ms an inference may take (None: as long as it likes)."""
+class Bounds:
+    """What a network may cost on one board: most bytes of SRAM and flash, most ms of an inference (None: as
+    long as it likes). ``jobs.limits.Limits`` is what a user says, and leaves open what the board decides.
+    """
 
     sram: int
     flash: int

@@ -23,7 +23,7 @@ import numpy as np
 
 from tinyfoundry.errors import DoesNotFit, OptionError
 from tinyfoundry.search.arch import Arch
-from tinyfoundry.search.cost import Candidate, CostOf, Limits, better, front
+from tinyfoundry.search.cost import Bounds, Candidate, CostOf, better, front
 from tinyfoundry.search.history import Diary, Entry
 from tinyfoundry.search.propose import Settings, propose
 from tinyfoundry.search.space import Space
@@ -86,7 +86,7 @@ class _Evaluate:
 
     cost: CostOf
     accuracy: Callable[[Arch], float]
-    limits: Limits
+    limits: Bounds
 
     def __call__(self, arch: Arch) -> Entry:
         started = time.perf_counter()
@@ -98,7 +98,7 @@ class _Evaluate:
 @dataclass
 class _Search:
     space: Space
-    limits: Limits
+    limits: Bounds
     budget: Budget
     settings: Settings
     diary: Diary
@@ -145,7 +145,7 @@ def evolve(
     space: Space,
     cost: CostOf,
     accuracy: Callable[[Arch], float],
-    limits: Limits,
+    limits: Bounds,
     budget: Budget,
     *,
     settings: Settings | None = None,
@@ -196,7 +196,7 @@ def _generations(search: _Search) -> Iterator[Sequence[Arch]]:
         yield left
 
 
-def _identity(space: Space, limits: Limits, settings: Settings) -> dict[str, Any]:
+def _identity(space: Space, limits: Bounds, settings: Settings) -> dict[str, Any]:
     return {"space": asdict(space), "limits": asdict(limits), **asdict(settings)}
 
 
@@ -208,7 +208,7 @@ def _outcome(search: _Search) -> Outcome:
     return Outcome(tuple(candidates), min(trained, key=better), front(candidates))
 
 
-def _does_not_fit(candidates: Sequence[Candidate], limits: Limits) -> DoesNotFit:
+def _does_not_fit(candidates: Sequence[Candidate], limits: Bounds) -> DoesNotFit:
     closest = min(candidates, key=lambda candidate: limits.over(candidate.cost))
     sram, flash, late = limits.excess(closest.cost)
     parts = [

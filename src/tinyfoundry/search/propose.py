@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from tinyfoundry.search.arch import Arch, encode
-from tinyfoundry.search.cost import Candidate, Limits, better
+from tinyfoundry.search.cost import Bounds, Candidate, better
 from tinyfoundry.search.space import Rng, Space, crossover, mutate, pick, sample, shrink, smallest
 
 _TRIES = 60
@@ -47,7 +47,7 @@ class Estimate:
 
 def propose(
     space: Space,
-    limits: Limits,
+    limits: Bounds,
     settings: Settings,
     past: Sequence[Candidate],
     planned: Sequence[Arch],
