@@ -52,13 +52,12 @@ def compile_model(
     if seed < 0:
         raise OptionError(f"--seed {seed}: wanted 0 or more")
     target = load_board(board)
-    given = calibration is not None and not isinstance(calibration, str | Path)
-    check_target(Path(output), None if given else calibration)
+    check_target(Path(output), calibration if isinstance(calibration, str | Path) else None)
     progress("import", 0, 1)
     graph, orders = import_model(model, example_input)
     progress("import", 1, 1, f"{len(graph.nodes)} ops")
     options: dict[str, Any] = {"samples": samples, "seed": seed, "io": io, **asdict(limits)}
-    if given:
+    if not isinstance(calibration, str | Path | None):
         calibration = Batches(calibration, orders)
     if calibration is not None:
         options["calibration"] = str(calibration)
