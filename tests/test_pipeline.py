@@ -11,10 +11,11 @@ from c_libraries import QUANT, small_net
 from small_nets import random_net
 from tinyfoundry.board import load_board
 from tinyfoundry.builder import Builder
-from tinyfoundry.errors import ModelError
+from tinyfoundry.errors import DoesNotFit, ModelError
 from tinyfoundry.ir.graph import DType, Type
 from tinyfoundry.ops.convert import Dequantize, Quantize
 from tinyfoundry.ops.elementwise import Add, Relu
+from tinyfoundry.ops.indexing import Broadcast
 from tinyfoundry.pipeline import Options, compile_graph
 from tinyfoundry.plan.validate import validate
 
@@ -38,6 +39,26 @@ def test_random_networks_compile(seed: int, float_faces: bool) -> None:
 def test_the_same_network_gives_the_same_text() -> None:
     first, second = (compile_graph(random_net(3), BOARD).files for _ in range(2))
     assert first == second
+
+
+def test_what_no_microcontroller_can_run_is_refused_before_it_costs_memory() -> None:
+    b = Builder("net")
+    c = b.constant("c", np.array([[7]], np.int8), QUANT)
+    x = b.input("x", Type((2**25, 1), DType.INT8, QUANT))
+    y = b.apply("broadcast", (c,), Broadcast((2**25, 2)), QUANT)
+    with pytest.raises(
+        DoesNotFit, match="'net': has 100663296 bytes of activations; at most 67108864 are comp"
+    ):
+        compile_graph(b.finish(x, y), BOARD)
+
+
+def test_more_nodes_than_are_compiled_are_refused() -> None:
+    b = Builder("net")
+    y = b.input("x", Type((1, 4), DType.INT8, QUANT))
+    for _ in range(4097):
+        y = b.apply("relu", (y,), Relu(), QUANT)
+    with pytest.raises(DoesNotFit, match="'net': has 4097 nodes; at most 4096 are compiled: give a smaller"):
+        compile_graph(b.finish(y), BOARD)
 
 
 def test_every_node_without_a_kernel_is_named_at_once() -> None:

@@ -123,7 +123,8 @@ def load_board(name: str | Path) -> Board:
         return _read_user_board(Path(name))
     if name not in (names := board_names()):
         raise OptionError(
-            f"board '{name}' is unknown; {_suggest(str(name), names)} (or give the path of your own .toml)"
+            f"board {str(name)!r} is unknown; {_suggest(str(name), names)} "
+            "(or give the path of your own .toml)"
         )
     return _board(str(name))
 
@@ -141,7 +142,7 @@ def board_names() -> tuple[str, ...]:
 def load_core(name: str) -> Core:
     """A core by its name; OptionError when there is no such core."""
     if name not in (names := _names("cores")):
-        raise OptionError(f"core '{name}' is unknown; {_suggest(name, names)}")
+        raise OptionError(f"core {name!r} is unknown; {_suggest(name, names)}")
     return _core(name)
 
 
@@ -216,7 +217,7 @@ def _timing(entries: dict[str, Any], where: str) -> Timing:
     wrong = [key for key, value in cycles.items() if not _is_cycles(value)]
     if wrong:
         raise OptionError(
-            f"{table.where}.cycles: '{wrong[0]}' is {cycles[wrong[0]]!r}; wanted a number from 0 to 1,000,000"
+            f"{table.where}.cycles: {wrong[0]!r} is {cycles[wrong[0]]!r}; wanted a number from 0 to 1,000,000"
         )
     timing = Timing(
         name=table.take("name", str),
@@ -227,7 +228,7 @@ def _timing(entries: dict[str, Any], where: str) -> Timing:
     )
     table.close()
     if timing.kind not in {"table", "scalar", "ratio"}:
-        raise OptionError(f"{table.where}: kind is '{timing.kind}'; wanted table, scalar or ratio")
+        raise OptionError(f"{table.where}: kind is {timing.kind!r}; wanted table, scalar or ratio")
     return timing
 
 
@@ -245,13 +246,13 @@ def _memory(entries: dict[str, Any], where: str) -> Memory:
     )
     table.close()
     if memory.kind not in KINDS:
-        raise OptionError(f"{table.where} {memory.name}: kind is '{memory.kind}'; wanted flash or ram")
+        raise OptionError(f"{table.where} {memory.name!r}: kind is {memory.kind!r}; wanted flash or ram")
     if memory.origin < 0 or memory.size <= 0 or memory.end > 0xE000_0000:
         raise OptionError(
-            f"{table.where} {memory.name}: wanted origin and size below the system space 0xE0000000"
+            f"{table.where} {memory.name!r}: wanted origin and size below the system space 0xE0000000"
         )
     if memory.origin % 1024 or memory.size % 1024:
-        raise OptionError(f"{table.where} {memory.name}: origin and size must be multiples of 1024")
+        raise OptionError(f"{table.where} {memory.name!r}: origin and size must be multiples of 1024")
     return memory
 
 
@@ -309,10 +310,10 @@ class _Table:
 
     def take(self, key: str, kind: type) -> Any:
         if key not in self._left:
-            raise OptionError(f"{self.where}: key '{key}' is missing; wanted {_word(kind)}")
+            raise OptionError(f"{self.where}: key {key!r} is missing; wanted {_word(kind)}")
         value = self._left.pop(key)
         if type(value) is not kind:  # not isinstance: True is no number
-            raise OptionError(f"{self.where}: key '{key}' is {value!r}; wanted {_word(kind)}")
+            raise OptionError(f"{self.where}: key {key!r} is {value!r}; wanted {_word(kind)}")
         return value
 
     def take_list(self, key: str, kind: type) -> list[Any]:
@@ -320,14 +321,14 @@ class _Table:
         wrong = [value for value in values if type(value) is not kind]
         if wrong:
             raise OptionError(
-                f"{self.where}: key '{key}' holds {wrong[0]!r}; every entry must be {_word(kind)}"
+                f"{self.where}: key {key!r} holds {wrong[0]!r}; every entry must be {_word(kind)}"
             )
         return list(values)
 
     def close(self) -> None:
         if self._left:
             raise OptionError(
-                f"{self.where}: key '{min(self._left)}' is unknown; take it out or check its spelling"
+                f"{self.where}: key {min(self._left)!r} is unknown; take it out or check its spelling"
             )
 
 

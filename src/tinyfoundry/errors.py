@@ -22,6 +22,16 @@ A message says where, what was found, what was wanted and what to do, in one lin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+MOST_FINDINGS = 12
+
+
+def listed(findings: Sequence[str], separator: str = ", ") -> str:
+    """Several findings in the one line of a message, cut where there are many."""
+    rest = f"{separator}and {len(findings) - MOST_FINDINGS} more" if len(findings) > MOST_FINDINGS else ""
+    return f"{separator.join(findings[:MOST_FINDINGS])}{rest}"
+
 
 class TinyfoundryError(Exception):
     """Base of every error that tinyfoundry raises on purpose; ``str(error)`` is one line for a person."""

@@ -10,7 +10,7 @@ from tinyfoundry.board import Board
 from tinyfoundry.emit.c import Layer, emit_c, layers_of
 from tinyfoundry.emit.names import library_name
 from tinyfoundry.emit.project import cmake
-from tinyfoundry.errors import ModelError
+from tinyfoundry.errors import DoesNotFit, ModelError, listed
 from tinyfoundry.ir.graph import Graph
 from tinyfoundry.ir.planned import Planned
 from tinyfoundry.ir.verify import verify
@@ -22,6 +22,10 @@ from tinyfoundry.passes.fuse_activation import fuse_activation
 from tinyfoundry.passes.int8_faces import int8_faces
 from tinyfoundry.plan.planner import PlanOptions, plan
 from tinyfoundry.plan.validate import validate
+
+MAX_NODES = 2**12
+MAX_ARENA_BYTES = 2**26
+"""Far more than any microcontroller can run, so that what a hostile model asks of the compiler is bounded."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def choose_kernels(graph: Graph, board: Board) -> dict[str, Kernel]:
             missing.append(f"{node.name} ({node.op} on {call.x})")
     if missing:
         raise ModelError(
-            f"model '{graph.name}': no int8 kernel for {', '.join(missing)}; quantise the model to int8 first"
+            f"model '{graph.name}': no int8 kernel for {listed(missing)}; quantise the model to int8 first"
         )
     return chosen
 
@@ -105,14 +109,24 @@ def compile_graph(graph: Graph, board: Board, options: Options | None = None) ->
 
     Raises:
         ModelError: the network uses something that has no kernel. GraphError: it breaks a rule of the IR.
+        DoesNotFit: it has more than MAX_NODES nodes, or needs more than MAX_ARENA_BYTES.
     """
     chosen_options = options or Options()
+    _refuse_more_than(MAX_NODES, len(graph.nodes), "nodes", graph)
     graph = simplify(replace(graph, name=library_name(graph.name)), chosen_options)
     kernels = choose_kernels(graph, board)
     planned = plan_graph(graph, kernels, chosen_options.plan)
+    _refuse_more_than(MAX_ARENA_BYTES, planned.arena_bytes, "bytes of activations", graph)
     validate(planned)
     files = {**emit_c(planned, kernels), "CMakeLists.txt": cmake(graph.name)}
     return Build(graph.name, board, planned, layers_of(planned, kernels), files)
+
+
+def _refuse_more_than(most: int, found: int, what: str, graph: Graph) -> None:
+    if found > most:
+        raise DoesNotFit(
+            f"model '{graph.name}': has {found} {what}; at most {most} are compiled: give a smaller model"
+        )
 
 
 def plan_graph(graph: Graph, kernels: Mapping[str, Kernel], options: PlanOptions | None = None) -> Planned:

@@ -410,6 +410,14 @@ DAMAGED = [
     damaged(
         "STRIDED_SLICE",
         "StridedSliceOptions",
+        [SEVEN, *numbers([2], [6], [1])],
+        [(5,)],
+        "a slice of 7 elements ends 6 from 2; the file is damaged",
+        Offset=True,
+    ),
+    damaged(
+        "STRIDED_SLICE",
+        "StridedSliceOptions",
         [SEVEN, *numbers([0, 0], [2, 2], [1, 1])],
         [(2,)],
         "has entries for more axes than",

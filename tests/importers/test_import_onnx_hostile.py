@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from hostile import refusal_by
 from onnx_nets import NETS, Net, autoencoder, ds_cnn, movers, quantised
 from tinyfoundry.errors import ModelError
-from tinyfoundry.importers import _onnx_draft, _protobuf
+from tinyfoundry.importers import _protobuf
 from tinyfoundry.importers.onnx import load
 
 IMAGE = (1, 6, 9, 8)
@@ -139,13 +139,32 @@ def test_constants_that_double_are_refused() -> None:
         load(net.bytes())
 
 
-def test_weights_that_many_layers_share_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_onnx_draft, "_MAX_CONSTANT_BYTES", 2**20)
+def test_weights_that_many_layers_share_are_bounded() -> None:
     net = Net((1, 64, 1, 1))
     w = net.random(64, 64, 1, 1, fan_in=64)
-    for _ in range(70):
+    for _ in range(90):
         net.add("Conv", net.last, w)
-    with pytest.raises(ModelError, match="more than 1048576 bytes of weights in all"):
+    with pytest.raises(ModelError, match="with constants of more than 8 times the file's bytes in all"):
+        load(net.bytes())
+
+
+def test_a_normalization_is_folded_while_the_weights_do_not_multiply() -> None:
+    """Else each of a thousand layers that share their weights would get weights of its own."""
+    net = Net((1, 64, 1, 1))
+    w, settings = net.random(64, 64, 1, 1, fan_in=64), [net.constant(np.ones(64)) for _ in range(4)]
+    for _ in range(90):
+        net.add("Conv", net.last, w), net.add("BatchNormalization", net.last, *settings)
+    with pytest.raises(ModelError, match="with constants of more than 8 times the file's bytes in all"):
+        load(net.bytes())
+
+
+def test_constants_that_are_moved_again_and_again_are_bounded() -> None:
+    net = Net((1, 64))
+    name, shape = net.random(64, 64), net.constant([32, 128], np.int64)
+    for _ in range(60):
+        name = net.add("Reshape", net.add("Transpose", name, perm=[1, 0]), shape)
+    net.add("MatMul", "x", name)
+    with pytest.raises(ModelError, match="with constants of more than 8 times the file's bytes in all"):
         load(net.bytes())
 
 

@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tinyfoundry.builder import Builder, identifier
-from tinyfoundry.errors import ModelError
+from tinyfoundry.errors import GraphError, ModelError
+from tinyfoundry.importers._findings import obey
 from tinyfoundry.importers._flat import MAX_ELEMENTS, Model, Operator, Tensor
 from tinyfoundry.ir.graph import Array, DType, Quantization, Type
 
@@ -27,14 +28,48 @@ class Draft:
         self._names = unique_names(model.tensors)
         self._known: dict[int, str] = {}
         self._zeros: dict[tuple[int, DType], str] = {}
+        self._lost: set[int] = set()
 
     def input(self, number: int) -> None:
-        """Adds an input of the graph."""
+        """Adds an input of the graph; one of a type that is not supported is lost."""
         tensor = self._model.tensors[number]
+        if tensor.type not in DTYPES:
+            self._lost.add(number)
+            return
         if tensor.data is not None or number in self._known:
             found = "a constant too" if tensor.data is not None else "named twice"
             raise ModelError(f"{tensor.label}: an input of the graph, but {found}; the file is damaged")
         self._known[number] = self.builder.input(self._names[number], _activation_type(tensor))
+
+    def assume(self, op: Operator) -> None:
+        """Takes the file's word for what ``op``, which cannot be translated, writes.
+
+        What follows is translated then, for the sake of what there is to say of it; the graph is not to be
+        finished. A tensor of which the file does not say enough is lost, and with it whatever reads it.
+        """
+        for number in op.outputs:
+            if number in self._known:
+                continue
+            try:
+                type_ = _activation_type(self._model.tensors[number])
+                self._known[number] = self.builder.input(f"{self._names[number]}_as_told", type_)
+            except (GraphError, ModelError, KeyError):
+                self._lost.add(number)
+
+    def can_read(self, op: Operator) -> bool:
+        """Whether nothing around ``op`` is lost or of a type that is not supported."""
+        tensors = [self._model.tensors[number] for number in (*op.inputs, *op.outputs) if number >= 0]
+        sound = all(tensor.type in DTYPES and not tensor.sparse for tensor in tensors)
+        return sound and self._lost.isdisjoint(op.inputs)
+
+    def unwritten(self, op: Operator) -> None:
+        """Returns when nothing has written what ``op`` is to write; ModelError otherwise."""
+        seen: set[int] = set()
+        for number in op.outputs:
+            target = self._model.tensors[number]
+            if number in self._known or number in seen or target.data is not None:
+                fail(op, f"output {target.name[:60]!r} has a value already; the file is damaged")
+            seen.add(number)
 
     def read(self, number: int, reader: str) -> str:
         """Our name of a tensor that ``reader`` reads; a constant is added at its first use."""
@@ -81,7 +116,7 @@ class Draft:
     def _zero_bias(self, op: Operator, size: int, dtype: DType) -> str:
         """A constant of zeros, the same for all that want this many: no file gets more than it can hold."""
         if (size, dtype) not in self._zeros:
-            name = f"{self._names[op.outputs[0]]}_bias"
+            name = f"{self._name(op)}_bias"
             self._zeros[size, dtype] = self.builder.constant(name, np.zeros(size, dtype.value))
         return self._zeros[size, dtype]
 
@@ -116,9 +151,10 @@ class Draft:
 
     def target(self, op: Operator, output: int = 0) -> Tensor:
         """The tensor of the file that an operator writes as its ``output``-th."""
-        if output >= len(op.outputs):
-            fail(op, f"has {len(op.outputs)} outputs, wanted {output + 1}; the file is damaged")
-        return self._model.tensors[op.outputs[output]]
+        return self._model.tensors[_written(op, output)]
+
+    def _name(self, op: Operator, output: int = 0) -> str:
+        return self._names[_written(op, output)]
 
     def apply(
         self, op: Operator, name: str, inputs: Sequence[str], attrs: Any = None, output: int = 0
@@ -126,11 +162,12 @@ class Draft:
         """Adds the node that stands for an operator; it writes the operator's ``output``-th output."""
         type_ = _activation_type(self.target(op, output))
         dtype = type_.dtype if name == "quantize" else None
-        return self.builder.apply(name, inputs, attrs, type_.quant, self._names[op.outputs[output]], dtype)
+        written = self.builder.apply(name, inputs, attrs, type_.quant, self._name(op, output), dtype)
+        return obey(self.builder, name, inputs, attrs, written)
 
     def constant(self, op: Operator, value: Array) -> str:
         """Adds a constant that is known beforehand to be what an operator writes."""
-        return self.builder.constant(self._names[op.outputs[0]], value)
+        return self.builder.constant(self._name(op), value)
 
     def between(
         self,
@@ -142,8 +179,8 @@ class Draft:
         quant: Quantization | None,
     ) -> str:
         """Adds a node that the file does not have, named after the operator's output and ``suffix``."""
-        node = f"{self._names[op.outputs[0]]}_{suffix}"
-        return self.builder.apply(name, inputs, attrs, quant, node)
+        written = self.builder.apply(name, inputs, attrs, quant, f"{self._name(op)}_{suffix}")
+        return obey(self.builder, name, inputs, attrs, written)
 
     def quant(self, op: Operator) -> Quantization | None:
         """Quantization of an operator's output."""
@@ -159,8 +196,6 @@ class Draft:
     def _write(self, op: Operator, output: int, name: str) -> None:
         number, target, found = op.outputs[output], self.target(op, output), self.type(name)
         label = f"output {target.name[:60]!r}"
-        if number in self._known or target.data is not None:
-            fail(op, f"{label} has a value already; the file is damaged")
         sizes = [1 if axis in target.dynamic else size for axis, size in enumerate(found.shape)]
         if tuple(sizes) != target.shape or found.dtype != DTYPES[target.type]:
             fail(
@@ -176,6 +211,12 @@ class Draft:
 def fail(op: Operator, text: str) -> NoReturn:
     """Raises a ModelError about an operator."""
     raise ModelError(f"{op.label}: {text}")
+
+
+def _written(op: Operator, output: int) -> int:
+    if output >= len(op.outputs):
+        fail(op, f"has {len(op.outputs)} outputs, wanted {output + 1}; the file is damaged")
+    return op.outputs[output]
 
 
 def has(op: Operator, position: int) -> bool:

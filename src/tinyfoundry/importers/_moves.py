@@ -142,7 +142,9 @@ def _squeeze(draft: Draft, op: Operator, option: Option) -> str:
     (x,) = draft.operands(op, 1)
     shape = draft.type(x).shape
     given = option("SqueezeDims") or ()
-    axes = {axis % len(shape) for axis in given} or {axis for axis, size in enumerate(shape) if size == 1}
+    axes = {_counted(op, axis, len(shape)) for axis in given} or {
+        axis for axis, size in enumerate(shape) if size == 1
+    }
     kept = tuple(size for axis, size in enumerate(shape) if axis not in axes)
     return draft.apply(op, "reshape", (x,), Reshape(kept))
 

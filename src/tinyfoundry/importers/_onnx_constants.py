@@ -36,12 +36,16 @@ def folded(draft: Draft, node: Node) -> Constant | None:
         array = fold(node, [one.array for one in constants])
     except (ValueError, IndexError, TypeError, OverflowError):
         raise Unsupported("on constants of shapes that do not go together; the file is damaged") from None
+    draft.budget.spend(array)
     return Constant(array, node.outputs[0], first.quant)
 
 
 def squeezed(shape: Sequence[int], axes: Sequence[int] | None) -> tuple[int, ...]:
     """``shape`` without ``axes``, or without all axes of one element."""
-    gone = {axis % len(shape) for axis in axes} if axes else {i for i, n in enumerate(shape) if n == 1}
+    rank = len(shape)
+    if axes and not all(-rank <= axis < rank for axis in axes):
+        raise Unsupported(f"of axes {tuple(axes)} of {list(shape)}; the file is damaged")
+    gone = {axis % rank for axis in axes} if axes else {i for i, n in enumerate(shape) if n == 1}
     if any(shape[axis] != 1 for axis in gone):
         raise Unsupported(f"of axes {sorted(gone)} of {list(shape)}, not all of one element")
     return tuple(size for axis, size in enumerate(shape) if axis not in gone)

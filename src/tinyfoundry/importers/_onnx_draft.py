@@ -9,8 +9,10 @@ from math import prod
 from typing import Any
 
 from tinyfoundry.builder import Builder, identifier
+from tinyfoundry.importers._findings import obey
 from tinyfoundry.importers._onnx_file import MAX_ELEMENTS, Node
 from tinyfoundry.importers._onnx_value import (
+    Budget,
     Constant,
     Unsupported,
     Value,
@@ -29,24 +31,24 @@ from tinyfoundry.ops.shape import Reshape, Transpose
 _NAME_LENGTH = 56  # C99 promises that 63 characters of a name count; the rest is for a number
 _MOST_AXES = 4  # of a transpose
 _MOST_PARTS = 6  # of a transpose that may be made of two
-_MAX_CONSTANT_BYTES = 2**30  # one array may serve many nodes, each of which gets its own copy
 
 
 class Draft:
     """Collects nodes in a builder. ``known`` holds what the tensors of the file have become.
 
     wanted: the quantization that the file gives to what a node computes, by the tensor's name in the file.
+    budget: of constants.
     """
 
-    def __init__(self, name: str, opset: int, wanted: Mapping[str, Quantization]) -> None:
+    def __init__(self, name: str, opset: int, wanted: Mapping[str, Quantization], budget: Budget) -> None:
         self.builder = Builder(name)
         self.opset = opset
+        self.budget = budget
         self.wanted = wanted
         self.known: dict[str, Value | Constant | None] = {}
         self._names: Counter[str] = Counter()
         self._arranged: dict[tuple[str, Shape, tuple[int, ...]], str] = {}
         self._viewed: dict[str, str] = {}
-        self._constant_bytes = 0
 
     def input(self, name: str, shape: Shape, order: tuple[int, ...], dtype: DType) -> None:
         """Adds an input of the graph, stored in ``order``."""
@@ -107,9 +109,7 @@ class Draft:
 
     def add_constant(self, key: str, array: Array, quant: Quantization | None = None) -> str:
         """Adds a constant of the graph."""
-        self._constant_bytes += array.nbytes
-        if self._constant_bytes > _MAX_CONSTANT_BYTES:
-            raise Unsupported(f"with more than {_MAX_CONSTANT_BYTES} bytes of weights in all")
+        self.budget.spend(array)
         return self.builder.constant(self.name(key), array, quant)
 
     def quant_of(self, node: Node, op: str, tensors: Sequence[str]) -> Quantization | None:
@@ -139,7 +139,7 @@ class Draft:
         name = self.builder.apply(op, tensors, attrs, quant, self.name(key), dtype)
         if self.type(name).elements > MAX_ELEMENTS:
             raise Unsupported(f"with {self.type(name).elements} elements (at most {MAX_ELEMENTS})")
-        return name
+        return obey(self.builder, op, tensors, attrs, name)
 
     def view(self, tensor: str, shape: Shape) -> str:
         """A tensor's bytes under another shape."""

@@ -90,14 +90,20 @@ class Node:
 
 @dataclass(frozen=True)
 class Model:
-    """What a file holds. unsupported: findings for the importer's list."""
+    """What a file holds.
+
+    file_bytes: its size. told: float tensors inside of which the file says the shape. unsupported: findings
+    for the importer's list.
+    """
 
     label: str
+    file_bytes: int
     opset: int
     inputs: tuple[Face, ...]
     outputs: tuple[Face, ...]
     nodes: tuple[Node, ...]
     constants: Mapping[str, Array]
+    told: Mapping[str, Shape]
     unsupported: tuple[str, ...] = field(default=())
 
 
@@ -137,14 +143,15 @@ def read(data: bytes, label: str) -> Model:
         raise ModelError(f"{label}: is no ONNX model (protobuf cannot be decoded): give an .onnx file") from (
             error
         )
-    return _Reader(label).model(proto)
+    return _Reader(label, len(data)).model(proto)
 
 
 class _Reader:
     """Turns messages of protobuf into records, collecting what is not supported."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, file_bytes: int) -> None:
         self.label = label
+        self.file_bytes = file_bytes
         self.external: list[str] = []
         self.unsupported: dict[str, None] = {}
 
@@ -161,14 +168,16 @@ class _Reader:
         inputs = [self.face(item, "input") for item in graph.input if _text(item.name) not in constants]
         outputs = [self.face(item, "output") for item in graph.output]
         nodes = [self.node(node) for node in graph.node]
+        told = {_text(item.name): shape for item in graph.value_info if (shape := _told(item))}
         if self.external:
             self.unsupported[
                 f"weights in other files ({len(self.external)} tensors, first {shown(self.external[0])}; "
                 "only the given file is read: save it as one file, in torch with external_data=False)"
             ] = None
         return Model(
-            self.label, opset, tuple(inputs), tuple(outputs), tuple(nodes), constants, tuple(self.unsupported)
-        )
+            self.label, self.file_bytes, opset, tuple(inputs), tuple(outputs), tuple(nodes), constants, told,
+            tuple(self.unsupported),
+        )  # fmt: skip
 
     def fail(self, text: str) -> None:
         raise ModelError(f"{self.label}: {text}")
@@ -255,6 +264,16 @@ class _Reader:
             return np.frombuffer(tensor.raw_data, dtype.newbyteorder("<")).astype(dtype).reshape(shape)
         values = np.array(getattr(tensor, _FIELDS.get(tensor.data_type, "int32_data")))
         return values.astype(dtype).reshape(shape)
+
+
+def _told(item: Any) -> Shape:
+    """The shape that the file tells of a float tensor inside; empty where it tells none."""
+    tensor = item.type.tensor_type
+    sizes = tuple(
+        1 if axis == 0 and dim.dim_param else dim.dim_value for axis, dim in enumerate(tensor.shape.dim)
+    )
+    sound = 0 < len(sizes) <= MAX_RANK and min(sizes) > 0 and prod(sizes) <= MAX_ELEMENTS
+    return sizes if sound and tensor.elem_type == FLOAT else ()
 
 
 def _text(name: str | bytes) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from tinyfoundry.importers._onnx_file import Model, Node
-from tinyfoundry.importers._onnx_value import Unsupported
+from tinyfoundry.importers._onnx_value import Budget, Unsupported
 from tinyfoundry.importers._onnx_windows import normalization
 from tinyfoundry.ir.graph import Array
 
@@ -75,10 +75,10 @@ def _is_torch_s(gate: Node) -> bool:
     return isinstance(alpha, float) and abs(alpha - 1 / 6) < 1e-6 and beta in (None, 0.5)
 
 
-def fold_layers(model: Model) -> Model:
+def fold_layers(model: Model, budget: Budget) -> Model:
     """The model with BatchNormalization folded into Conv and Gemm, and Add into MatMul; exact in float64.
 
-    Only where nothing else reads the layer and all numbers are constants.
+    Only where nothing else reads the layer, all numbers are constants, and the budget for them allows it.
     """
     readers: Counter[str] = Counter(name for node in model.nodes for name in node.inputs)
     readers.update(face.name for face in model.outputs)
@@ -89,7 +89,7 @@ def fold_layers(model: Model) -> Model:
         place = next((layers[name] for name in node.inputs if name in layers), None)
         merged = None
         if place is not None and node.outputs and readers[nodes[place].outputs[0]] == 1:
-            merged = _merged(nodes[place], node, constants)
+            merged = _merged(nodes[place], node, constants, budget)
         if merged is not None and place is not None:
             nodes[place] = merged
             layers[merged.outputs[0]] = place
@@ -100,10 +100,10 @@ def fold_layers(model: Model) -> Model:
     return replace(model, nodes=tuple(nodes), constants=constants)
 
 
-def _merged(layer: Node, node: Node, constants: dict[str, Array]) -> Node | None:
+def _merged(layer: Node, node: Node, constants: dict[str, Array], budget: Budget) -> Node | None:
     try:
         if node.op == "BatchNormalization" and layer.op in ("Conv", "Gemm"):
-            return _with_normalization(layer, node, constants)
+            return _with_normalization(layer, node, constants, budget)
         if node.op == "Add" and layer.op == "MatMul" and len(layer.inputs) == 2:
             return _with_bias(layer, node, constants)
     except Unsupported:
@@ -120,7 +120,7 @@ def _with_bias(layer: Node, add: Node, constants: dict[str, Array]) -> Node | No
     return replace(layer, inputs=(*layer.inputs, others[0]), outputs=add.outputs)
 
 
-def _with_normalization(layer: Node, node: Node, constants: dict[str, Array]) -> Node | None:
+def _with_normalization(layer: Node, node: Node, constants: dict[str, Array], budget: Budget) -> Node | None:
     """The layer with every output channel scaled and shifted; rounded to float32 once, at the end."""
     known = [constants.get(name) for name in (*layer.inputs[1:], *node.inputs[1:]) if name]
     arrays = [array for array in known if array is not None]
@@ -128,6 +128,7 @@ def _with_normalization(layer: Node, node: Node, constants: dict[str, Array]) ->
         return None
     if not all(array.dtype == np.float32 and array.size for array in arrays):
         return None
+    budget.spend(arrays[0])
     weights = arrays[0].astype(np.float64)
     by_column = layer.op == "Gemm" and not layer.integer("transB", 0)
     if weights.ndim < 2:

@@ -197,10 +197,8 @@ def _reshape(draft: Draft, node: Node) -> Value:
 
 
 def _squeeze(draft: Draft, node: Node) -> Value:
-    x, axes = draft.value(node), draft.ints(node, 1, "axes")
-    if axes and not all(-len(x.shape) <= axis < len(x.shape) for axis in axes):
-        raise Unsupported(f"of axes {axes} of {list(x.shape)}; the file is damaged")
-    return draft.reshaped(x, squeezed(x.shape, axes))
+    x = draft.value(node)
+    return draft.reshaped(x, squeezed(x.shape, draft.ints(node, 1, "axes")))
 
 
 def _unsqueeze(draft: Draft, node: Node) -> Value:

@@ -17,9 +17,27 @@ import numpy as np
 
 from tinyfoundry.ir.graph import Array, Quantization, Shape
 
+REUSE, SPARE_BYTES = 8, 2**20
+
 
 class Unsupported(Exception):
     """What cannot be translated; its text goes into the one list that the user gets."""
+
+
+class Budget:
+    """How many bytes of constants may still be made of a file: some times its own, and a few beyond.
+
+    One array may serve many nodes, of which each gets a copy that lies as it needs it.
+    """
+
+    def __init__(self, file_bytes: int) -> None:
+        self._left = REUSE * file_bytes + SPARE_BYTES
+
+    def spend(self, array: Array) -> None:
+        """Accounts for an array; Unsupported when it is too much."""
+        self._left -= array.nbytes
+        if self._left < 0:
+            raise Unsupported(f"with constants of more than {REUSE} times the file's bytes in all")
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,9 @@ def _run(slicing: Slicing, entry: int, size: int) -> tuple[int, int, int]:
         raise GraphError("a stride is 0; the file is damaged")
     low, high = (0, size) if stride > 0 else (-1, size - 1)
     end += begin if slicing.offset else 0
+    if slicing.offset and not slicing.end_mask >> entry & 1 and not -1 <= end <= size:
+        # The runtime does not clamp it, and reads outside of its tensor.
+        raise GraphError(f"a slice of {size} elements ends {end - begin} from {begin}; the file is damaged")
     first = min(max(begin + size if begin < 0 else begin, low), high)
     if slicing.begin_mask >> entry & 1:
         first = low if stride > 0 else high

@@ -16,6 +16,7 @@ import numpy as np
 from tinyfoundry.builder import identifier
 from tinyfoundry.errors import GraphError, ModelError
 from tinyfoundry.importers._emitted import emitted
+from tinyfoundry.importers._findings import refusal
 from tinyfoundry.importers._onnx_constants import folded
 from tinyfoundry.importers._onnx_draft import Draft
 from tinyfoundry.importers._onnx_elementwise import CURVES
@@ -35,12 +36,11 @@ from tinyfoundry.importers._onnx_file import (
 from tinyfoundry.importers._onnx_fold import fold_layers, hoist_constants, name_functions
 from tinyfoundry.importers._onnx_quant import wanted_quantizations
 from tinyfoundry.importers._onnx_rows import ROWS
-from tinyfoundry.importers._onnx_value import Constant, Unsupported, Value, channels_last
+from tinyfoundry.importers._onnx_value import Budget, Constant, Unsupported, Value, channels_last
 from tinyfoundry.importers._source import bytes_of
 from tinyfoundry.ir.graph import DType, Graph, Shape
 from tinyfoundry.ir.rewrite import rebuild
 
-_MOST_FINDINGS = 12
 _MOST_NAMES = 3
 _SURPRISES = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 Orders = dict[str, Shape]
@@ -85,14 +85,17 @@ def convert(data: bytes, label: str, name: str) -> tuple[Graph, Orders]:
     """
     model = read(data, label)
     with np.errstate(all="ignore"):  # numbers out of float32's range end as infinities, which verify refuses
-        return _translated(fold_layers(name_functions(hoist_constants(model))), name)
+        budget = Budget(model.file_bytes)
+        prepared = fold_layers(name_functions(hoist_constants(model)), budget)
+        return _translated(prepared, name, budget)
 
 
-def _translated(model: Model, name: str) -> tuple[Graph, Orders]:
-    draft = Draft(name, model.opset, wanted_quantizations(model))
+def _translated(model: Model, name: str, budget: Budget) -> tuple[Graph, Orders]:
+    draft = Draft(name, model.opset, wanted_quantizations(model), budget)
     findings = list(model.unsupported)
     findings += _unknown_operators(model)
-    findings += _faces(draft, model)
+    images = _images(model)
+    findings += _faces(draft, model, images)
     given = [value for value in draft.known.values() if isinstance(value, Value)]
     orders = {value.tensor: value.order for value in given}
     for key, array in model.constants.items():
@@ -101,13 +104,12 @@ def _translated(model: Model, name: str) -> tuple[Graph, Orders]:
         draft.known[key] = None if absent else Constant(array, key)
     for node in model.nodes:
         findings += _translate(model, draft, node)
+        if findings:  # without any, the graph may still be finished
+            _assume(model, draft, node, images)
     outputs = list(_outputs(model, draft, findings))
     if findings:
-        rest = f", and {len(findings) - _MOST_FINDINGS} more" if len(findings) > _MOST_FINDINGS else ""
-        raise ModelError(
-            f"{model.label}: not supported: {', '.join(findings[:_MOST_FINDINGS])}{rest}; "
-            f"change the model to use only {', '.join(sorted(ROWS))} on float32, or on int8 by QDQ pairs"
-        )
+        advice = f"change the model to use only {', '.join(sorted(ROWS))} on float32, or on int8 by QDQ pairs"
+        raise refusal(model.label, findings, (), advice)
     try:
         graph = draft.builder.finish(*outputs)
         return rebuild(graph, graph.nodes), orders  # without the nodes that nothing reads
@@ -126,9 +128,8 @@ def _unknown_operators(model: Model) -> Iterator[str]:
         yield f"{code} ({len(names)}×{': ' if named else ''}{', '.join(named)})"
 
 
-def _faces(draft: Draft, model: Model) -> Iterator[str]:
+def _faces(draft: Draft, model: Model, images: Collection[str]) -> Iterator[str]:
     """Adds the inputs of the graph; images lie with their channels last."""
-    images = _images(model)
     for face in model.inputs:
         if face.name in draft.known:
             raise ModelError(f"{model.label}: input {shown(face.name)} is named twice; the file is damaged")
@@ -138,9 +139,12 @@ def _faces(draft: Draft, model: Model) -> Iterator[str]:
             found = f"input {shown(face.name)} of element type {type_name(face.dtype)}"
             yield f"{found} (wanted float32, or quantised int8)"
             continue
-        rank = len(face.shape)
-        order = channels_last(rank) if face.name in images and rank in (3, 4) else tuple(range(rank))
-        draft.input(face.name, face.shape, order, dtype)
+        draft.input(face.name, face.shape, _order(face.shape, face.name in images), dtype)
+
+
+def _order(shape: Shape, image: bool) -> tuple[int, ...]:
+    rank = len(shape)
+    return channels_last(rank) if image and rank in (3, 4) else tuple(range(rank))
 
 
 def _images(model: Model) -> set[str]:
@@ -186,6 +190,19 @@ def _translate(model: Model, draft: Draft, node: Node) -> Iterator[str]:
         raise ModelError(f"{model.label}, {node.label}: {text} ({what}): report it, with the file") from error
 
 
+def _assume(model: Model, draft: Draft, node: Node, images: Collection[str]) -> None:
+    """Takes the file's word for what a node that could not be translated writes, where it says the shape.
+
+    What follows is translated then, for the sake of what there is to say of it; the graph will not be
+    finished.
+    """
+    for name in node.outputs[:1]:
+        if name and draft.known[name] is None and name in model.told:
+            shape = model.told[name]
+            dtype = DType.INT8 if name in draft.wanted else DType.FLOAT32
+            draft.input(name, shape, _order(shape, name in images), dtype)
+
+
 def _outputs(model: Model, draft: Draft, findings: list[str]) -> Iterator[str]:
     for face in model.outputs:
         if face.name not in draft.known:
@@ -199,8 +216,11 @@ def _outputs(model: Model, draft: Draft, findings: list[str]) -> Iterator[str]:
             if not findings:
                 findings.append(f"output {shown(face.name)}, which needs a second output of an operator")
         else:
-            found = draft.untangled(found)
-            yield _output(draft, face, draft.arranged(found, _final_order(found.order)))
+            try:
+                found = draft.untangled(found)
+                yield _output(draft, face, draft.arranged(found, _final_order(found.order)))
+            except (GraphError, Unsupported) as error:
+                findings.append(f"output {shown(face.name)}: {error}")
 
 
 def _final_order(order: tuple[int, ...]) -> tuple[int, ...]:

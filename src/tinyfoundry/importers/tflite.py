@@ -21,6 +21,7 @@ from tinyfoundry.errors import GraphError, ModelError
 from tinyfoundry.importers import _moves  # noqa: F401 - importing it enters its rows
 from tinyfoundry.importers._draft import DTYPES, Draft, fail, has, unique_names
 from tinyfoundry.importers._emitted import emitted
+from tinyfoundry.importers._findings import refusal
 from tinyfoundry.importers._flat import MAX_FILE_BYTES, Model, Operator, read
 from tinyfoundry.importers._rows import ROWS as _ROWS
 from tinyfoundry.importers._rows import Option
@@ -87,20 +88,35 @@ def operators(ops: Collection[str]) -> dict[str, frozenset[str]]:
 
 
 def _convert(model: Model, name: str) -> Graph:
-    _refuse_unsupported(model)
     draft = Draft(model, name)
     for number in model.inputs:
         draft.input(number)
-    for op in model.operators:
-        with _complaints(op.label):
-            row = _ROWS[op.code]
-            written = row.convert(draft, op, partial(op.option, row.options))
-            draft.write(op, (written,) if isinstance(written, str) else written)
+    findings = [*_unsupported_operators(model), *_unsupported_tensors(model)]
+    errors = [error for op in model.operators for error in _translated(draft, op)]
+    if findings or errors:
+        advice = f"change the model to use only {', '.join(sorted(_ROWS))} on int8 or float32"
+        raise refusal(model.label, findings, errors, advice)
     outputs = [draft.read(number, "the graph's outputs") for number in model.outputs]
     with _complaints(model.label):
         graph = draft.builder.finish(*outputs)
     # Parts of a split that nobody reads, and shapes that were computed for a reshape, end here.
     return rebuild(graph, graph.nodes)
+
+
+def _translated(draft: Draft, op: Operator) -> Iterator[ModelError]:
+    """Adds what stands for an operator; gives the error, where it is not one of the findings."""
+    row = _ROWS.get(op.code)
+    if row is None or _unfused(op, row) or not draft.can_read(op):
+        draft.assume(op)
+        return
+    try:
+        with _complaints(op.label):
+            draft.unwritten(op)
+            written = row.convert(draft, op, partial(op.option, row.options))
+            draft.write(op, (written,) if isinstance(written, str) else written)
+    except ModelError as error:
+        draft.assume(op)
+        yield error
 
 
 @contextmanager
@@ -116,23 +132,13 @@ def _complaints(label: str) -> Iterator[None]:
         raise ModelError(f"{label}: {_UNFORESEEN} ({what}): report it, with the file") from error
 
 
-def _refuse_unsupported(model: Model) -> None:
-    """Raises the one ModelError that lists everything in the file that is not supported."""
-    found = [*_unsupported_operators(model), *_unsupported_tensors(model)]
-    if found:
-        raise ModelError(
-            f"{model.label}: not supported: {', '.join(found)}; "
-            f"change the model to use only {', '.join(sorted(_ROWS))} on int8 or float32"
-        )
-
-
 def _unsupported_operators(model: Model) -> Iterator[str]:
     codes: Counter[str] = Counter()
     for op in model.operators:
         row = _ROWS.get(op.code)
         if row is None:
             codes[op.code] += 1
-        elif row.fused and (text := _fused(op, row)) not in _FUSIBLE:
+        elif text := _unfused(op, row):
             codes[f"{op.code} with fused {text.upper()}"] += 1
     yield from (f"{code} ({count}×)" for code, count in sorted(codes.items()))
 
@@ -149,10 +155,11 @@ def _unsupported_tensors(model: Model) -> Iterator[str]:
         yield f"sparse tensors ({sparse} of {len(tensors)}: convert with dense weights)"
 
 
-def _fused(op: Operator, row: _Row) -> str:
-    """Name of the activation that an operator applies to its output, in lower case."""
-    number = op.option(row.options, "FusedActivationFunction")
-    return _ACTIVATIONS[number].lower() if 0 <= number < len(_ACTIVATIONS) else f"activation {number}"
+def _unfused(op: Operator, row: _Row) -> str:
+    """Name of an activation that an operator applies to its output but no op of ours can; empty for none."""
+    number = op.option(row.options, "FusedActivationFunction") if row.fused else 0
+    name = _ACTIVATIONS[number].lower() if 0 <= number < len(_ACTIVATIONS) else f"activation {number}"
+    return "" if name in _FUSIBLE else name
 
 
 @_row("CONV_2D", "Conv2DOptions", fused=True)

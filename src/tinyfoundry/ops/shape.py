@@ -235,7 +235,7 @@ def _concatenation_infer(attrs: Concatenation, inputs: tuple[Type, ...]) -> list
     shapes, axis = [x.shape for x in inputs], attrs.axis
     if not 0 <= axis < len(shapes[0]):
         raise GraphError(f"axis {axis}; wanted 0 to {len(shapes[0]) - 1} for inputs {shapes}")
-    if len({(*shape[:axis], -1, *shape[axis + 1 :]) for shape in shapes}) > 1:
+    if len({(len(shape), *shape[:axis], *shape[axis + 1 :]) for shape in shapes}) > 1:
         raise GraphError(f"inputs {shapes}; wanted equal sizes but along axis {axis}")
     joined = sum(shape[axis] for shape in shapes)
     return [((*shapes[0][:axis], joined, *shapes[0][axis + 1 :]), inputs[0].dtype)]
