@@ -6,10 +6,8 @@ import re
 
 import numpy as np
 
-from tinyfoundry.ir.graph import Array, DType, Graph, Node, Type, per_tensor
+from tinyfoundry.ir.graph import Array, DType, Graph, Node, Type
 from tinyfoundry.op import Op, Sample, value_limits
-from tinyfoundry.ops._window import Window
-from tinyfoundry.ops.conv2d import Conv2D
 
 
 def single(op: Op, sample: Sample) -> Graph:
@@ -49,27 +47,3 @@ def _limits(graph: Graph, name: str) -> tuple[int, int]:
 
 def _middle(type_: Type) -> float:
     return 0.0 if type_.quant is None else type_.zero_point
-
-
-def as_convolution(graph: Graph) -> Graph:
-    """The dense layer of ``graph`` as a convolution over images of one pixel, with the same multipliers.
-
-    With one scale for all weights dense multiplies input and weight scale in float32, a convolution in
-    float64: the product is given to the weights, and the input, whose scale nothing else reads, gets 1.
-    """
-    (node,) = graph.nodes
-    x, w, b, y = (graph.types[name] for name in (*node.inputs, *node.outputs))
-    assert w.quant is not None
-    x_scale, w_quant = x.scale, w.quant
-    if not w.quant.per_channel:
-        x_scale, w_quant = 1.0, per_tensor(float(np.float32(x.scale) * np.float32(w.scale)))
-    types = {
-        "x": Type((x.shape[0], 1, 1, x.shape[1]), x.dtype, per_tensor(x_scale, x.zero_point)),
-        "w": Type((w.shape[0], 1, 1, w.shape[1]), w.dtype, w_quant),
-        "b": b,
-        "y": Type((y.shape[0], 1, 1, y.shape[1]), y.dtype, y.quant),
-    }
-    weights, bias = (graph.constants[name] for name in node.inputs[1:])
-    constants = {"w": weights.reshape(types["w"].shape), "b": bias}
-    conv = Node("conv", "conv2d", ("x", "w", "b"), ("y",), Conv2D(Window(), node.attrs.activation))
-    return Graph(graph.name, ("x",), ("y",), (conv,), types, constants)

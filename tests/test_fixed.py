@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from tinyfoundry.fixed import (
     clamp,
     quantize_multiplier,
     requantize,
+    requantize64,
+    requantize_sum,
     rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
     wrap32,
@@ -39,6 +42,21 @@ int main(void)
     return 0;
 }}
 """
+WIDE_PROGRAM = f"""
+#include <stdio.h>
+#include "{HEADER}"
+
+int main(void)
+{{
+    int64_t in[3];
+    while (fread(in, sizeof in, 1, stdin) == 1) {{
+        const int32_t m = (int32_t)in[1], s = (int32_t)in[2];
+        const int32_t out[2] = {{tf_requantize64(in[0], m, s), tf_requantize((int32_t)in[0], m, s)}};
+        fwrite(out, sizeof out, 1, stdout);
+    }}
+    return 0;
+}}
+"""
 Twin = Callable[[np.ndarray], np.ndarray]
 
 SUM = st.one_of(
@@ -54,8 +72,19 @@ ROW = st.tuples(SUM, MULTIPLIER, st.integers(-31, 30), st.integers(0, 31), st.in
 def c_twin(tmp_path_factory: pytest.TempPathFactory) -> Twin:
     """Rows (sum, multiplier, shift, exponent, limit) -> (high multiply, divide, requantise, clamp) in C."""
     folder = tmp_path_factory.mktemp("fixed")
+    return built(folder, PROGRAM, np.int32, 4)
+
+
+@pytest.fixture(scope="module")
+def c_wide(tmp_path_factory: pytest.TempPathFactory) -> Twin:
+    """Rows (sum, multiplier, shift) -> the sum requantised as 64 bits, and as its low 32."""
+    return built(tmp_path_factory.mktemp("wide"), WIDE_PROGRAM, np.int64, 2)
+
+
+def built(folder: Path, program: str, row: type[np.generic], results: int) -> Twin:
+    """The program, under the undefined-behaviour sanitizer, as a function of rows of integers."""
     (folder / HEADER).write_text(common_headers()[HEADER])
-    (folder / "twin.c").write_text(PROGRAM)
+    (folder / "twin.c").write_text(program)
     flags = [
         "-std=c99",
         "-O1",
@@ -68,10 +97,10 @@ def c_twin(tmp_path_factory: pytest.TempPathFactory) -> Twin:
     subprocess.run(["cc", *flags, "twin.c", "-o", "twin"], cwd=folder, check=True)
 
     def run(rows: np.ndarray) -> np.ndarray:
-        data = rows.astype(np.int32).tobytes()
+        data = rows.astype(row).tobytes()
         result = subprocess.run([folder / "twin"], input=data, capture_output=True, check=False)
         assert result.returncode == 0, result.stderr.decode()
-        return np.frombuffer(result.stdout, np.int32).reshape(-1, 4)
+        return np.frombuffer(result.stdout, np.int32).reshape(-1, results)
 
     return run
 
@@ -104,6 +133,41 @@ def test_c_and_python_agree_on_every_edge(c_twin: Twin) -> None:
         [(a, m, s, abs(s), 127) for a in sums for m in multipliers for s in range(-31, 31)], np.int64
     )
     np.testing.assert_array_equal(c_twin(table), python_twin(table))
+
+
+WIDE_SUM = st.one_of(
+    st.integers(-(2**47) + 1, 2**47 - 1),
+    st.integers(-(2**24), 2**24),
+    st.sampled_from([1 - 2**47, 2**47 - 1]),
+)
+WIDE_MULTIPLIER = st.one_of(
+    st.integers(2**30, 2**31 - 1), st.sampled_from([0, 2**30, 0x7FFEFFFF, 0x7FFF0000])
+)
+
+
+@given(rows=st.lists(st.tuples(WIDE_SUM, WIDE_MULTIPLIER, st.integers(-31, 7)), min_size=1, max_size=200))
+def test_c_and_python_agree_on_sums_of_64_bits(c_wide: Twin, rows: list[tuple[int, ...]]) -> None:
+    table = np.array(rows, np.int64)
+    np.testing.assert_array_equal(requantize_sum(*table.T, wide=True), requantize64(*table.T))
+    python = [requantize_sum(*table.T, wide=wide) for wide in (True, False)]
+    np.testing.assert_array_equal(c_wide(table), np.stack(python, axis=1))
+
+
+def test_sums_of_64_bits_are_rounded_once() -> None:
+    """Halves go upwards; the multiplier keeps 15 bits, of which the largest stays below 1."""
+    assert requantize64([1, -1, 3, -3], 2**30, 0).tolist() == [1, 0, 2, -1]
+    assert requantize64([8, -8, 24, -24, 7, -7], 2**30, -3).tolist() == [1, 0, 2, -1, 0, 0]
+    assert requantize64(2**20, 2**31 - 1, 0) == 2**20 - 2**5
+    assert requantize64(2**40, 2**30 + 2**15, -24) == 2**15 + 2
+    assert requantize64(2**40, 2**30 + 2**15 - 1, -24) == 2**15
+
+
+@given(st.integers(-(2**40), 2**40), st.floats(2**-30, 2**-17))
+def test_64_bit_requantise_is_multiplication(total: int, real: float) -> None:
+    """Within the 2**-15 of the factor that 15 bits leave, and half a step."""
+    assert abs(int(requantize64(total, *quantize_multiplier(real))) - total * real) <= (
+        0.5 + abs(total * real) * 2.0**-15
+    )
 
 
 @pytest.mark.parametrize(

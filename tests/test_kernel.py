@@ -61,13 +61,38 @@ def test_a_half_said_kernel_is_refused(old: str, new: str, complaint: str) -> No
 
 def test_ops_may_share_a_kernel() -> None:
     """Its head names what they call it, or the op whose folder it is; the ports must be those of all."""
-    assert kernels_of("tanh") == kernels_of("logistic")
-    assert {kernel.op for kernel in kernels_of("tanh")} == {"lookup"}
+    assert kernels_of("hard_swish") == kernels_of("sqrt")
+    assert {kernel.op for kernel in kernels_of("hard_swish")} == {"lookup"}
+    assert {kernel.op for kernel in kernels_of("tanh")} == {"lookup", "tanh"}
     assert kernels_of("sub") == kernels_of("add")
     text = HEAD.replace('op = "add"', 'op = "lookup"').replace("add_test", "lookup_test")
     with pytest.raises(GraphError, match=r"^kernel lookup/lookup_test\.c: op and types must name the op"):
         parse(text, "lookup", "lookup_test")
     assert parse(text.replace("x1 =", "x ="), "lookup", "lookup_test").op == "lookup"
+
+
+def test_one_text_serves_several_element_types() -> None:
+    """``conv2d_sN.c`` is the kernels of int8, and of int16 with biases of 64 and of 32 bits."""
+    by_name = {
+        kernel.name: kernel for kernel in all_kernels() if kernel.op in ("conv2d", "copy", "max_pool2d")
+    }
+    kinds = {name: (dict(kernel.types).get("b"), kernel.types["y"]) for name, kernel in by_name.items()}
+    assert kinds == {
+        "conv2d_s8": ("int32", "int8"),
+        "conv2d_s16": ("int64", "int16"),
+        "conv2d_s16_b32": ("int32", "int16"),
+        "copy_s8": (None, "int8"),
+        "copy_s16": (None, "int16"),
+        "max_pool2d_s8": (None, "int8"),
+        "max_pool2d_s16": (None, "int16"),
+    }
+    text = by_name["conv2d_s16_b32"].text
+    assert "void conv2d_s16_b32(const int16_t *x, const int8_t *w, const int32_t *b, int16_t *y" in text
+    assert "int64_t acc" in text
+    assert "INT16_MIN" in by_name["max_pool2d_s16"].text
+    assert not any(
+        word in kernel.text for kernel in all_kernels() for word in ("element_t", "ELEMENT_", "_sN")
+    )
 
 
 def test_a_kernel_of_an_unknown_op_is_refused() -> None:

@@ -74,6 +74,7 @@ def compile(  # noqa: A001 - the verb that users expect
     seed: int = 0,
     progress: Progress = silent,
     calibration: str | Path | Iterable[Any] | None = None,
+    activations: str = "int8",
 ) -> Built:
     """A trained model in, C out, proven bit for bit on ``samples`` inputs.
 
@@ -84,7 +85,8 @@ def compile(  # noqa: A001 - the verb that users expect
     calibration: for a float32 model, inputs to quantise it with: an .npy or .npz of what the model is fed, or
     a data set as ``build`` reads it, whose features are then normalised as ``build`` does; or batches of what
     the module is called with, as a DataLoader yields them: tensors or arrays, (x, y) pairs of which y is left
-    out, or dicts by the names of the inputs. The first 500 samples are used.
+    out, or dicts by the names of the inputs. The first 500 samples are used. activations: what activations
+    then become, "int8" or "int16" (weights are int8 in both).
     Images lie N H W C in the C code, where torch and ONNX have N C H W.
 
     Raises:
@@ -93,8 +95,9 @@ def compile(  # noqa: A001 - the verb that users expect
         model takes. DataError: the calibration data do not suit the model. DoesNotFit: it needs more
         than the limits or the board allow. OptionError, Mismatch, SimulationError: as in ``build``.
     """
+    bounds = limits or Limits()
     return compile_model(
-        model, board, output, io, limits or Limits(), samples, seed, progress, calibration, example_input
+        model, board, output, io, bounds, samples, seed, progress, calibration, activations, example_input
     )
 
 

@@ -108,7 +108,7 @@ def build(
 
 @app.command()
 def compile(  # noqa: A001 - the verb that users expect
-    model: Annotated[Path, typer.Argument(help="A .tflite, .onnx or .pt2 model, int8 or float32.")],
+    model: Annotated[Path, typer.Argument(help="A .tflite, .onnx or .pt2 model, int8, int16 or float32.")],
     board: Board,
     output: Output,
     io: Annotated[
@@ -126,6 +126,9 @@ def compile(  # noqa: A001 - the verb that users expect
             help="Quantise a float32 model with this: .npy or .npz of its inputs, or data as for `build`.",
         ),
     ] = None,
+    activations: Annotated[
+        str, typer.Option(help="What a calibrated model's activations become: `int8` or `int16`.")
+    ] = "int8",
     seed: Seed = 0,
 ) -> None:
     """A trained model in, C out, proven on the simulated board.
@@ -146,6 +149,7 @@ def compile(  # noqa: A001 - the verb that users expect
             seed=seed,
             progress=progress,
             calibration=calibration,
+            activations=activations,
         )
     )
 

@@ -1,4 +1,4 @@
-"""Fixed-point arithmetic of TensorFlow Lite's int8 scheme in numpy: the twin of
+"""Fixed-point arithmetic of TensorFlow Lite's int8 and 16x8 schemes in numpy: the twin of
 ``kernels/common/tinyfoundry_fixed.h``.
 
 A real multiplier m > 0 is kept as ``multiplier * 2**(shift - 31)`` with ``multiplier`` in [2**30, 2**31) (0
@@ -79,6 +79,26 @@ def requantize(acc: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.ArrayLi
     return rounding_divide_by_pot(
         saturating_rounding_doubling_high_mul(left, multiplier), np.maximum(-shift64, 0)
     )
+
+
+def requantize64(acc: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.ArrayLike) -> Ints:
+    """``acc * multiplier * 2**(shift - 31)`` as TensorFlow Lite does it for sums of 64 bits (|acc| < 2**47).
+
+    The multiplier is cut to 15 bits and the product rounded once, halves upwards; shift is -31..7.
+    """
+    m64 = np.asarray(multiplier, np.int64)
+    reduced = np.where(m64 < 0x7FFF0000, (m64 + (1 << 15)) >> 16, 0x7FFF)
+    total = 15 - np.asarray(shift, np.int64)
+    return wrap32((np.asarray(acc, np.int64) * reduced + (np.int64(1) << (total - 1))) >> total)
+
+
+def requantize_sum(
+    acc: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.ArrayLike, *, wide: bool
+) -> Ints:
+    """A sum of products at another scale: ``requantize64`` when TensorFlow Lite holds it in 64 bits (wide),
+    else ``requantize`` of its low 32.
+    """
+    return requantize64(acc, multiplier, shift) if wide else requantize(wrap32(acc), multiplier, shift)
 
 
 def wrap32(x: npt.ArrayLike) -> Ints:

@@ -13,6 +13,12 @@ comment at its head is TOML:
 The function's parameters are matched by name: a port of the op (a pointer to the tensor; a variadic port is
 an array of pointers), ``scratch``, or one of the op's literals: a number, a table, or a short
 ``const int *``. A kernel asks for what it needs, so the op's file never changes for it.
+
+A file ``<name>_sN.c`` is one text for several element types: it is read once for each of ``_FORMS``, as the
+kernels ``<name>_s8``, ``<name>_s16`` and, where it reads a bias, ``<name>_s16_b32``. In it ``element``,
+``bias`` and ``sum`` (in C ``element_t``, ``bias_t``, ``sum_t``), ``ELEMENT_MIN`` and ``ELEMENT_MAX`` stand
+for the types and limits of the form; ``sum`` holds any sum of products, ``tf_requantize_sum`` is how
+TensorFlow Lite brings one to another scale, and other names in ``_sN`` end in ``_s8`` or ``_s16``.
 """
 
 from __future__ import annotations
@@ -35,6 +41,13 @@ _HEAD = re.compile(r"\A/\*\n(.*?)\n\*/\n", re.DOTALL)
 _SIGNATURE = re.compile(r"static inline void (\w+)\(([^)]*)\)\s*\{")
 _INCLUDE = re.compile(r"^#include\s+(\S+)", re.MULTILINE)
 _KEYS = {"op", "types", "summary", "isa", "when", "scratch"}
+
+_SEVERAL = "_sN"
+_FORMS: Mapping[str, Mapping[str, str]] = {
+    "_s8": {"element": "int8", "bias": "int32", "sum": "int32"},
+    "_s16": {"element": "int16", "bias": "int64", "sum": "int64"},
+    "_s16_b32": {"element": "int16", "bias": "int32", "sum": "int64"},
+}
 
 
 @dataclass(frozen=True)
@@ -86,14 +99,14 @@ def all_kernels() -> tuple[Kernel, ...]:
     """Every kernel, by op and name."""
     root = files("tinyfoundry") / "kernels"
     folders = sorted((f for f in root.iterdir() if f.is_dir() and f.name != "common"), key=lambda f: f.name)
-    return tuple(_read(folder, file) for folder in folders for file in _c_files(folder))
+    return tuple(kernel for folder in folders for file in _c_files(folder) for kernel in _read(folder, file))
 
 
 @cache
 def kernels_of(op: str) -> tuple[Kernel, ...]:
-    """The kernels of one op, its own or shared ones."""
-    folder = get_op(op).kernel_folder
-    return tuple(kernel for kernel in all_kernels() if kernel.op == folder)
+    """The kernels of one op, its own and shared ones."""
+    folders = {op, get_op(op).kernel_folder}
+    return tuple(kernel for kernel in all_kernels() if kernel.op in folders)
 
 
 @cache
@@ -114,7 +127,7 @@ def _c_files(folder: Traversable) -> list[Traversable]:
     return sorted((f for f in folder.iterdir() if f.name.endswith(".c")), key=lambda f: f.name)
 
 
-def _read(folder: Traversable, file: Traversable) -> Kernel:
+def _read(folder: Traversable, file: Traversable) -> list[Kernel]:
     text = file.read_text()
     # The emitter carries these along and no others.
     foreign = set(_INCLUDE.findall(text)) - {"<stdint.h>", *(f'"{header}"' for header in common_headers())}
@@ -122,7 +135,30 @@ def _read(folder: Traversable, file: Traversable) -> Kernel:
         raise GraphError(
             f"kernel {folder.name}/{file.name}: includes {min(foreign)}; wanted <stdint.h> or a common header"
         )
-    return parse(text, folder.name, file.name.removesuffix(".c"))
+    name = file.name.removesuffix(".c")
+    if not name.endswith(_SEVERAL):
+        return [parse(text, folder.name, name)]
+    biased = re.search(r"\bbias_t\b", text) is not None
+    forms = [form for form in _FORMS if biased or form != "_s16_b32"]
+    stem = name.removesuffix(_SEVERAL)
+    return [parse(_written_for(text, stem, form), folder.name, f"{stem}{form}") for form in forms]
+
+
+def _written_for(text: str, stem: str, form: str) -> str:
+    """The text of ``stem_sN`` for one form of ``_FORMS``."""
+    types = _FORMS[form]
+    limits = types["element"].upper()
+    words = {
+        f"{stem}{_SEVERAL}": f"{stem}{form}",
+        "ELEMENT_MIN": f"{limits}_MIN",
+        "ELEMENT_MAX": f"{limits}_MAX",
+    }
+    words["tf_requantize_sum"] = f"tf_requantize{'64' if types['bias'] == 'int64' else ''}"
+    words |= {f"{kind}_t": f"{type_}_t" for kind, type_ in types.items()}
+    for word, meaning in words.items():
+        text = re.sub(rf"\b{word}\b", meaning, text)
+    text = re.sub(rf"(\w){_SEVERAL}\b", rf"\1{'_s8' if types['element'] == 'int8' else '_s16'}", text)
+    return re.sub(r'"(element|bias|sum)"', lambda match: f'"{types[match[1]]}"', text)
 
 
 def parse(text: str, folder: str, name: str) -> Kernel:

@@ -69,7 +69,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Int8Rule:
-    """What an op asks of the quantization around it when a float network becomes int8 (``passes.quantise``).
+    """What an op asks of the quantization around it when a float network becomes int8, or int16
+    (``passes.quantise``).
 
     shared: all its activations, in and out, have one scale and zero point (its kernels move or compare
     bytes). weights: axis of input 1 along which every slice has its own scale; input 2 is then the bias.
@@ -96,6 +97,7 @@ class Op:
     macs: multiply-accumulates of one call. literals: the named numbers and tables its kernels may ask for
     (quantized calls).
     int8: what it asks of the quantization around it; None for what has no int8 form of its own (quantize).
+    int16: the same for int16 activations; None for what has no int16 form.
     samples: sample calls for the contract tests, drawn from a generator: corners first, then random ones.
     in_place: inputs whose bytes output 0 may overwrite, element i being written only after element i was
     read.
@@ -116,6 +118,7 @@ class Op:
     literals: Callable[[Call], Mapping[str, Literal]]
     int8: Int8Rule | None
     samples: Callable[[np.random.Generator], Iterable[Sample]]
+    int16: Int8Rule | None = None
     outputs: tuple[Port, ...] = (Port("y"),)
     in_place: tuple[int, ...] = ()
     view: bool = False

@@ -188,6 +188,12 @@ def test_graph_is_named_after_its_file(tmp_path: Path) -> None:
     assert load(path.read_bytes()).name == "model"
 
 
+def retype(model: bytearray, number: int, kind: int) -> None:
+    """Makes a tensor of a file one of another element type."""
+    table = tflite.Model.GetRootAs(model, 0).Subgraphs(0).Tensors(number)._tab
+    model[table.Pos + table.Offset(6)] = kind
+
+
 def test_everything_unsupported_is_listed_at_once(tmp_path: Path) -> None:
     x, y, z, out = (int8(name, (1, 4)) for name in "xyzo")
     chain = (
@@ -196,12 +202,14 @@ def test_everything_unsupported_is_listed_at_once(tmp_path: Path) -> None:
         Operator("ADD", 2, ("z", "z"), ("o",), "AddOptions", {"FusedActivationFunction": 4}),
         Operator("CUMSUM", 1, ("z", "half"), ("last",), "CumsumOptions", {}),
     )
-    half, last = Tensor("half", Type((1, 4), DType.INT16)), int8("last", (1, 4))
+    half, last = Tensor("half", Type((1, 4), DType.INT32)), int8("last", (1, 4))
     path = tmp_path / "net.tflite"
-    path.write_bytes(to_bytes(Model("main", (x, y, z, out, half, last), chain, ("x",), ("last",))))
+    model = bytearray(to_bytes(Model("main", (x, y, z, out, half, last), chain, ("x",), ("last",))))
+    retype(model, 4, tflite.TensorType.FLOAT16)
+    path.write_bytes(model)
     wanted = (
         r"net\.tflite': not supported: ADD with fused TANH \(1×\), CUMSUM \(1×\), SIN \(2×\), "
-        r"INT16 tensors \(1 of 6: convert with int8 activations\); change the model to use only ABS, ADD"
+        r"FLOAT16 tensors \(1 of 6: convert without float16 weights\); change the model to use only ABS, ADD"
     )
     with pytest.raises(ModelError, match=wanted):
         load(path)
@@ -210,8 +218,7 @@ def test_everything_unsupported_is_listed_at_once(tmp_path: Path) -> None:
 def test_old_uint8_models_are_refused() -> None:
     model = bytearray(file_of("RELU", 2, "", [int8("x", (1, 4))], int8("y", (1, 4))))
     for number in (0, 1):
-        table = tflite.Model.GetRootAs(model, 0).Subgraphs(0).Tensors(number)._tab
-        model[table.Pos + table.Offset(6)] = tflite.TensorType.UINT8
+        retype(model, number, tflite.TensorType.UINT8)
     with pytest.raises(
         ModelError, match=r"UINT8 tensors \(2 of 2: quantized in the old uint8 scheme; convert"
     ):

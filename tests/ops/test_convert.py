@@ -68,8 +68,8 @@ def test_quantize_undoes_dequantize() -> None:
 @pytest.mark.parametrize(
     ("x", "y", "complaint"),
     [
-        (Type((2,), DType.INT16), int8(2, 0.1), "input is int16[2]; wanted int8 with one scale"),
-        (f32(2), Type((2,), DType.INT8), "output is int8[2]; wanted int8 with one scale"),
+        (Type((2,), DType.INT16), int8(2, 0.1), "input is int16[2]; wanted int8 or int16 with one scale"),
+        (f32(2), Type((2,), DType.INT8), "output is int8[2]; wanted int8 or int16 with one scale"),
         (f32(2), Type((2,), DType.INT8, Quantization((0.1, 0.2), (0, 0))), "output is int8[2] per-channel(2"),
         (int8(2, 1.0), int8(2, 1e-7), "input scale is 1e+07 times the output's; wanted less than 2**22"),
     ],
@@ -81,4 +81,4 @@ def test_quantize_complaints(x: Type, y: Type, complaint: str) -> None:
 
 def test_dequantize_complaints() -> None:
     [found] = check_call(DEQUANTIZE, Call(Dequantize(), (f32(2),), (f32(2),)))
-    assert found == "input is float32[2]; wanted int8 with one scale"
+    assert found == "input is float32[2]; wanted int8 or int16 with one scale"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from floats import assert_floats_equal_litert
-from graphs import as_convolution, inputs_of, single
-from litert import litert_run
+from graphs import inputs_of, single
+from litert import as_convolution, litert_run
 from tinyfoundry.errors import GraphError
 from tinyfoundry.exporters.tflite import export
 from tinyfoundry.fixed import quantize_multiplier, requantize

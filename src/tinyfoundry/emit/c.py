@@ -268,8 +268,17 @@ def _faces(graph: Graph, kind: str, tensors: tuple[str, ...]) -> str:
         prefix = f"{upper}_{kind}{index or ''}"
         type_ = graph.types[tensor]
         text += f"/* {comment(f'{tensor}: {type_}')} */\n#define {prefix}_BYTES {type_.bytes}\n"
-        text += _affine(prefix, type_)
+        text += _element(graph.name, kind, index, prefix, type_) + _affine(prefix, type_)
     return text
+
+
+def _element(name: str, kind: str, index: int, prefix: str, type_: Type) -> str:
+    """What to cast a face's pointer to, where that is no int8_t."""
+    if type_.dtype == "int8":
+        return ""
+    face = f"({prefix}_ELEMENT *)(void *){name}_{kind.lower()}({index})"
+    what = f"/* What its elements are, to read and write them as {face}. */"
+    return f"{what}\n#define {prefix}_ELEMENT {c_type(type_.dtype)}\n"
 
 
 def _affine(prefix: str, type_: Type) -> str:

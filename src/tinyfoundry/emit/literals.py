@@ -6,7 +6,10 @@ import numpy as np
 
 from tinyfoundry.ir.graph import Array
 
-_C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "float32": "float"}
+_C_TYPES = {
+    "int8": "int8_t", "int16": "int16_t", "uint16": "uint16_t", "int32": "int32_t", "int64": "int64_t",
+    "float32": "float",
+}  # fmt: skip
 _LINE = 108
 
 

@@ -115,7 +115,10 @@ def _dense(draft: Draft, node: Node) -> None:
 @_row("mul")
 @_row("sub")
 def _arithmetic(draft: Draft, node: Node) -> None:
-    draft.add(node, node.op.upper(), (1, 2), f"{node.op.title()}Options", _fused(node))
+    fields = dict(_fused(node))
+    if node.op != "mul":
+        fields["PotScaleInt16"] = False  # else int16 scales that are powers of 2 are computed otherwise
+    draft.add(node, node.op.upper(), (1, 2), f"{node.op.title()}Options", fields)
 
 
 @_row("leaky_relu")

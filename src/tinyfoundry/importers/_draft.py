@@ -14,7 +14,12 @@ from tinyfoundry.importers._findings import obey
 from tinyfoundry.importers._flat import MAX_ELEMENTS, Model, Operator, Tensor
 from tinyfoundry.ir.graph import Array, DType, Quantization, Type
 
-DTYPES = {"INT8": DType.INT8, "INT32": DType.INT32, "INT64": DType.INT64, "FLOAT32": DType.FLOAT32}
+DTYPES = {
+    "INT8": DType.INT8, "INT16": DType.INT16, "INT32": DType.INT32, "INT64": DType.INT64,
+    "FLOAT32": DType.FLOAT32,
+}  # fmt: skip
+_QUANTIZED = ("INT8", "INT16")
+_MOST_BIAS = 2**46  # in magnitude, so that sums with it stay below the 2**47 that 64-bit sums are made for
 _NAME_LENGTH = 60  # C99 promises that 63 characters of a name count
 _FEW = 16  # numbers in a constant that is read as a list: two for each axis
 
@@ -96,11 +101,17 @@ class Draft:
         return [self.operand(op, position) for position in range(count)]
 
     def weighted(
-        self, op: Operator, out_axis: int, rank: int, places: tuple[int, int, int] = (0, 1, 2)
+        self,
+        op: Operator,
+        out_axis: int,
+        rank: int,
+        places: tuple[int, int, int] = (0, 1, 2),
+        narrow: bool = False,
     ) -> tuple[str, str, str]:
         """Input, weights and bias; zeros for a missing bias, as many as the weights have on ``out_axis``.
 
-        places: where among the operator's inputs the three are.
+        places: where among the operator's inputs the three are. narrow: whether the bias of int16 inputs that
+        is missing would be int32.
         """
         x, w, most = self.operand(op, places[0]), self.operand(op, places[1]), max(places) + 1
         shape = self.type(w).shape
@@ -109,9 +120,18 @@ class Draft:
         if len(op.inputs) > most:
             fail(op, f"has {len(op.inputs)} inputs, wanted at most {most}; the file is damaged")
         if has(op, places[2]):
-            return x, w, self.operand(op, places[2])
+            return x, w, self._bias(op, places[2])
         dtype = DType.FLOAT32 if self.type(x).dtype == DType.FLOAT32 else DType.INT32
+        if self.type(x).dtype == DType.INT16 and not narrow:
+            dtype = DType.INT64
         return x, w, self._zero_bias(op, shape[out_axis], dtype)
+
+    def _bias(self, op: Operator, position: int) -> str:
+        name = self.operand(op, position)
+        value = self.builder.value_of(name)
+        if value is not None and value.dtype == np.int64 and (abs(value.astype(float)) > _MOST_BIAS).any():
+            fail(op, f"input {position}, its bias, exceeds 2**46 in magnitude; the file is damaged")
+        return name
 
     def _zero_bias(self, op: Operator, size: int, dtype: DType) -> str:
         """A constant of zeros, the same for all that want this many: no file gets more than it can hold."""
@@ -161,8 +181,7 @@ class Draft:
     ) -> str:
         """Adds the node that stands for an operator; it writes the operator's ``output``-th output."""
         type_ = _activation_type(self.target(op, output))
-        dtype = type_.dtype if name == "quantize" else None
-        written = self.builder.apply(name, inputs, attrs, type_.quant, self._name(op, output), dtype)
+        written = self.builder.apply(name, inputs, attrs, type_.quant, self._name(op, output))
         return obey(self.builder, name, inputs, attrs, written)
 
     def constant(self, op: Operator, value: Array) -> str:
@@ -182,9 +201,13 @@ class Draft:
         written = self.builder.apply(name, inputs, attrs, quant, f"{self._name(op)}_{suffix}")
         return obey(self.builder, name, inputs, attrs, written)
 
+    def target_type(self, op: Operator) -> Type:
+        """Type that the file gives an operator's output."""
+        return _activation_type(self.target(op))
+
     def quant(self, op: Operator) -> Quantization | None:
         """Quantization of an operator's output."""
-        return _activation_type(self.target(op)).quant
+        return self.target_type(op).quant
 
     def write(self, op: Operator, names: Sequence[str]) -> None:
         """Takes note of what ``op`` has written; ModelError when the file says something else of it."""
@@ -225,14 +248,16 @@ def has(op: Operator, position: int) -> bool:
 
 
 def _activation_type(tensor: Tensor) -> Type:
-    if len(tensor.scales) > 1 and tensor.type == "INT8":
+    if len(tensor.scales) > 1 and tensor.type in _QUANTIZED:
         raise ModelError(f"{tensor.label}: has {len(tensor.scales)} scales; wanted one, as it is no constant")
     return Type(tensor.shape, DTYPES[tensor.type], _quant(tensor))
 
 
 def _quant(tensor: Tensor) -> Quantization | None:
-    """Quantization of int8 tensors; a bias has none of its own, and scales beside floats mean nothing."""
-    if tensor.type != "INT8" or not tensor.scales:
+    """Quantization of int8 and int16 tensors; a bias has none of its own, and scales beside floats mean
+    nothing.
+    """
+    if tensor.type not in _QUANTIZED or not tensor.scales:
         return None
     return Quantization(tensor.scales, tensor.zero_points, tensor.axis)
 

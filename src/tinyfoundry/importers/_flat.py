@@ -36,6 +36,8 @@ _LOST = (struct.error, TypeError, ValueError, IndexError, OverflowError)
 _BUILTIN_CODE_SLOT = 10
 _ITEM_BYTES = {"INT8": 1, "INT16": 2, "INT32": 4, "INT64": 8, "FLOAT32": 4}
 
+_ZERO_POINTS = {"INT8": (-128, 127), "INT16": (-(2**15), 2**15 - 1)}
+
 
 def _names_of(enumeration: Any) -> dict[int, str]:
     return {number: name for name, number in vars(enumeration).items() if not name.startswith("_")}
@@ -194,8 +196,9 @@ def _tensor(source: _Source, root: Any, graph: Any, number: int) -> Tensor:
         kind = _TYPES.get(table.Type(), f"type {table.Type()}")
         shape, dynamic = _shape(source, where, table)
         scales, zero_points, axis = _quantization(source, where, table)
-        if kind == "INT8" and not all(-128 <= zero <= 127 for zero in zero_points):
-            source.fail(where, f"a zero point is outside -128..127; {_DAMAGED}")
+        low, high = _ZERO_POINTS.get(kind, (-(2**63), 2**63))
+        if not all(low <= zero <= high for zero in zero_points):
+            source.fail(where, f"a zero point is outside {low}..{high}; {_DAMAGED}")
         data = _data(source, where, root, table.Buffer())
         sparse = table.Sparsity() is not None
     wanted = prod(shape) * _ITEM_BYTES.get(kind, 0)

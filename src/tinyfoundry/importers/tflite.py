@@ -1,13 +1,14 @@
 """Reads a .tflite file into a graph: one row of ``_rows.ROWS`` an operator, one function under ``@row``.
 
-Semantics: TensorFlow Lite schema version 3 and its int8 quantization specification. SAME and VALID become
-explicit padding, a missing bias becomes zeros, an unknown (batch) size becomes 1. What an operator means is
-the op's own business; here it is only translated, and what the ops and the file cannot agree on is a
-ModelError.
+Semantics: TensorFlow Lite schema version 3, its int8 quantization specification and its 16x8 scheme. SAME and
+VALID become explicit padding, a missing bias becomes zeros, an unknown (batch) size becomes 1. What an
+operator means is the op's own business; here it is only translated, and what the ops and the file cannot
+agree on is a ModelError.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -15,6 +16,8 @@ from contextlib import contextmanager
 from functools import partial
 from math import prod
 from pathlib import Path
+
+from tflite import TensorType
 
 from tinyfoundry.builder import identifier
 from tinyfoundry.errors import GraphError, ModelError
@@ -28,13 +31,14 @@ from tinyfoundry.importers._rows import Option
 from tinyfoundry.importers._rows import Row as _Row
 from tinyfoundry.importers._rows import row as _row
 from tinyfoundry.importers._source import bytes_of
-from tinyfoundry.ir.graph import Graph, Shape
+from tinyfoundry.ir.graph import DType, Graph, Shape
 from tinyfoundry.ir.rewrite import rebuild
 from tinyfoundry.op import get_op
 from tinyfoundry.ops._activation import Activation
 from tinyfoundry.ops._window import Pair, Window, same_padding
 from tinyfoundry.ops.batch_matmul import BatchMatMul
 from tinyfoundry.ops.conv2d import Conv2D
+from tinyfoundry.ops.convert import Quantize
 from tinyfoundry.ops.curve import Curve
 from tinyfoundry.ops.dense import Dense
 from tinyfoundry.ops.depthwise import DepthwiseConv2D
@@ -46,6 +50,7 @@ from tinyfoundry.ops.smooth import LeakyRelu
 from tinyfoundry.ops.softmax import Softmax
 from tinyfoundry.ops.transpose_conv import TransposeConv
 
+_NEARLY = 1e-3  # how near to a whole number TensorFlow Lite takes a logarithm for one
 _MAX_WINDOW = 1024  # rows and columns that a window may cover: far more than any network's
 _SURPRISES = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 _UNFORESEEN = "cannot be translated for a reason that nobody foresaw"
@@ -53,7 +58,6 @@ _FUSIBLE = frozenset(kind.value for kind in Activation)
 _ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")
 _ADVICE = {
     "UINT8": "quantized in the old uint8 scheme; convert the model again with int8",
-    "INT16": "convert with int8 activations",
     "FLOAT16": "convert without float16 weights",
 }
 
@@ -94,7 +98,7 @@ def _convert(model: Model, name: str) -> Graph:
     findings = [*_unsupported_operators(model), *_unsupported_tensors(model)]
     errors = [error for op in model.operators for error in _translated(draft, op)]
     if findings or errors:
-        advice = f"change the model to use only {', '.join(sorted(_ROWS))} on int8 or float32"
+        advice = f"change the model to use only {', '.join(sorted(_ROWS))} on int8, int16 or float32"
         raise refusal(model.label, findings, errors, advice)
     outputs = [draft.read(number, "the graph's outputs") for number in model.outputs]
     with _complaints(model.label):
@@ -148,7 +152,7 @@ def _unsupported_tensors(model: Model) -> Iterator[str]:
     tensors = [model.tensors[number] for number in sorted((used | set(model.inputs)) - {-1})]
     types = Counter(tensor.type for tensor in tensors if tensor.type not in DTYPES)
     for kind, count in sorted(types.items()):
-        advice = _ADVICE.get(kind, "use int8 or float32")
+        advice = _ADVICE.get(kind, "use int8, int16 or float32")
         yield f"{kind} tensors ({count} of {len(tensors)}: {advice})"
     sparse = sum(tensor.sparse for tensor in tensors)
     if sparse:
@@ -181,7 +185,7 @@ def _depthwise(draft: Draft, op: Operator, option: Option) -> str:
 
 @_row("TRANSPOSE_CONV", "TransposeConvOptions", fused=True)
 def _transpose_conv(draft: Draft, op: Operator, option: Option) -> str:
-    x, w, b = draft.weighted(op, out_axis=0, rank=4, places=(2, 1, 3))
+    x, w, b = draft.weighted(op, out_axis=0, rank=4, places=(2, 1, 3), narrow=_narrow(option))
     # A shape that the model computes is, with a batch of one, what the file says of the result.
     shape = draft.ints(op, 0) if draft.is_constant(op, 0) else draft.target(op).shape
     if len(shape) != 4 or min(shape) < 1:
@@ -199,7 +203,7 @@ def _batch_matmul(draft: Draft, op: Operator, option: Option) -> str:
 
 @_row("FULLY_CONNECTED", "FullyConnectedOptions", fused=True)
 def _dense(draft: Draft, op: Operator, option: Option) -> str:
-    x, w, b = draft.weighted(op, out_axis=0, rank=2)
+    x, w, b = draft.weighted(op, out_axis=0, rank=2, narrow=_narrow(option))
     if option("WeightsFormat") != 0:
         fail(
             op, f"weights are in format {option('WeightsFormat')}, wanted 0: convert without shuffled weights"
@@ -233,8 +237,24 @@ def _log(draft: Draft, op: Operator, _option: Option) -> str:
 @_row("MUL", "MulOptions", fused=True)
 @_row("SUB", "SubOptions", fused=True)
 def _arithmetic(draft: Draft, op: Operator, option: Option) -> str:
+    if op.code != "MUL" and option("PotScaleInt16"):
+        _refuse_powers_of_two(draft, op)
     attributes = {"ADD": Add, "MUL": Mul, "SUB": Sub}[op.code](_activation(option))
     return draft.apply(op, op.code.lower(), draft.operands(op, 2), attributes)
+
+
+def _refuse_powers_of_two(draft: Draft, op: Operator) -> None:
+    """Int16 sums of which all scales are powers of 2 are shifted, in another arithmetic, unless told not."""
+    tensors = [*(draft.type(name) for name in draft.operands(op, 2)), draft.target_type(op)]
+    if tensors[0].dtype != DType.INT16 or any(type_.quant is None for type_ in tensors):
+        return
+    powers = [math.log2(type_.scale) for type_ in tensors]
+    if all(abs(power - round(power)) < _NEARLY for power in powers):
+        fail(
+            op,
+            "int16 with scales that are powers of 2 and the option pot_scale_int16, which is not supported; "
+            "convert again with that option false",
+        )
 
 
 @_row("AVERAGE_POOL_2D", "Pool2DOptions", fused=True)
@@ -319,12 +339,17 @@ def _plain(draft: Draft, op: Operator, _option: Option) -> str:
 
 @_row("QUANTIZE", "QuantizeOptions")
 def _quantize(draft: Draft, op: Operator, _option: Option) -> str:
-    return draft.apply(op, "quantize", draft.operands(op, 1))
+    return draft.apply(op, "quantize", draft.operands(op, 1), Quantize(draft.target_type(op).dtype))
 
 
 @_row("DEQUANTIZE", "DequantizeOptions")
 def _dequantize(draft: Draft, op: Operator, _option: Option) -> str:
     return draft.apply(op, "dequantize", draft.operands(op, 1))
+
+
+def _narrow(option: Option) -> bool:
+    """Whether an operator on int16 sums in 32 bits, which matters where it has no bias to tell."""
+    return bool(option("QuantizedBiasType") == TensorType.INT32)
 
 
 def _activation(option: Option) -> Activation:

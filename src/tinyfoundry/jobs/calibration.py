@@ -21,6 +21,7 @@ from tinyfoundry.pipeline import Options, simplify
 SAMPLES = 500
 """Samples that are used at most, spread evenly over what is given."""
 
+ACTIVATIONS = {"int8": DType.INT8, "int16": DType.INT16}
 _MAX_BYTES = 2**31
 _DAMAGE = (OSError, ValueError, EOFError, MemoryError, RecursionError, zipfile.BadZipFile)
 _DATA_SETS = (frozenset({"x", "y"}), frozenset({"x_train"}))  # arrays of an .npz that is no list of inputs
@@ -32,13 +33,18 @@ def to_int8(
     float_faces: bool,
     seed: int,
     progress: Callable[[int, int], None],
+    activations: str = "int8",
 ) -> Graph:
     """``graph`` when it is quantised; a float one quantised with the inputs that ``calibration`` names.
+
+    activations: "int8", or "int16" for TensorFlow Lite's 16x8 scheme.
 
     Raises:
         ModelError: a float model without calibration data, or one that cannot be quantised. OptionError:
         calibration data for an int8 model. DataError: data that cannot be read or do not suit the model.
     """
+    if activations not in ACTIVATIONS:
+        raise OptionError(f"--activations '{activations}': wanted {' or '.join(ACTIVATIONS)}")
     if is_quantised(graph):
         if calibration is not None:
             raise OptionError(
@@ -62,15 +68,16 @@ def to_int8(
             progress(done, len(sets[0]))
 
     try:
-        return quantise(graph, calibrate(graph, np.arange(len(sets[0])), run), float_faces=float_faces)
+        ranges = calibrate(graph, np.arange(len(sets[0])), run)
+        return quantise(graph, ranges, float_faces=float_faces, activations=ACTIVATIONS[activations])
     except GraphError as error:
         raise ModelError(f"model '{graph.name}' cannot be quantised: {error}") from error
 
 
 def is_quantised(graph: Graph) -> bool:
-    """Whether some of it is int8, or nothing float32."""
+    """Whether some of it is int8 or int16, or nothing float32."""
     dtypes = {graph.types[name].dtype for name in graph.activations()}
-    return DType.INT8 in dtypes or DType.FLOAT32 not in dtypes
+    return bool(dtypes & set(ACTIVATIONS.values())) or DType.FLOAT32 not in dtypes
 
 
 def calibration_inputs(calibration: str | Path | Batches, graph: Graph, seed: int) -> list[Array]:

@@ -42,6 +42,7 @@ def compile_model(
     seed: int,
     progress: Progress,
     calibration: Any = None,
+    activations: str = "int8",
     example_input: Any = None,
 ) -> Built:
     """See ``api.compile``."""
@@ -61,8 +62,10 @@ def compile_model(
         calibration = Batches(calibration, orders)
     if calibration is not None:
         options["calibration"] = str(calibration)
+    if activations != "int8":
+        options["activations"] = activations
     job = Job(target, limits, Options(float_faces=io == "float"), options, progress)
-    graph = to_int8(graph, calibration, io == "float", seed, job.steps("calibrate"))
+    graph = to_int8(graph, calibration, io == "float", seed, job.steps("calibrate"), activations)
     with Workspace(output, None) as workspace:
         folder = workspace.fresh()
         keep_board(board, folder)

@@ -4,7 +4,8 @@
 round once, in floating point, where TensorFlow Lite Micro and CMSIS-NN round twice. Its default kernels
 round dense layers twice, but break the ties of the second rounding upward where the microcontrollers'
 libraries break them away from zero; so a dense layer that gives negative values can differ by one in the
-few that are ties. Its reference kernel for sums takes int8 tensors for uint8 ones, so it is given such.
+few that are ties. In int16 both round dense layers once, in floating point: there a convolution over one
+pixel judges. Its reference kernel for sums takes int8 tensors for uint8 ones, so it is given such.
 ``litert_judge`` knows this: it runs a graph node by node, each by its judge, the ties of dense layers put
 right. ``FileJudge`` runs a whole file as it is, and uses judges of single nodes only for such layers and for
 what their corrections reach.
@@ -24,8 +25,10 @@ from typing import Any
 import numpy as np
 
 from tinyfoundry.exporters.tflite import export
-from tinyfoundry.ir.graph import Array, Graph, Node, Type, per_tensor
+from tinyfoundry.ir.graph import Array, DType, Graph, Node, Type, per_tensor
 from tinyfoundry.ops._activation import quantized_limits
+from tinyfoundry.ops._window import Window
+from tinyfoundry.ops.conv2d import Conv2D
 
 Arrays = list[Array]
 
@@ -67,12 +70,18 @@ class NodeJudge:
 
     def __init__(self, graph: Graph, node: Node) -> None:
         self._graph = _single(graph, node)
-        self._dense = node.op == "dense"
+        dense, dtype = node.op == "dense", graph.types[node.inputs[0]].dtype
+        self._dense = dense and dtype != DType.INT16
+        self._convolution = as_convolution(self._graph) if dense and dtype == DType.INT16 else None
 
     def run(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name. values: at least the node's inputs, by name."""
         one = self._graph
         given = [values[name] for name in one.inputs]
+        if self._convolution is not None:
+            shape = self._convolution.types[self._convolution.inputs[0]].shape
+            (result,) = _invoke(self._interpreter, [given[0].reshape(shape)])
+            return {one.outputs[0]: result.reshape(one.types[one.outputs[0]].shape)}
         results = unsigned(one, _invoke(self._interpreter, unsigned(one, given)))
         if self._dense and given[0].dtype == np.int8:
             results = [_ties_away_from_zero(one, given[0], results[0])]
@@ -80,7 +89,8 @@ class NodeJudge:
 
     @cached_property
     def _interpreter(self) -> Any:
-        return litert_interpreter(export(as_unsigned(self._graph)), not self._dense)
+        judged = self._convolution or as_unsigned(self._graph)
+        return litert_interpreter(export(judged), not self._dense)
 
 
 class FileJudge:
@@ -88,7 +98,7 @@ class FileJudge:
 
     model: the .tflite file that ``graph`` was read from; None where it came from elsewhere, and every node is
     then judged alone. numbers: of the file's tensors, by their names in the graph. The whole file runs with
-    the reference kernels; a layer that they compute otherwise than microcontrollers do (int8 dense and sum)
+    the reference kernels; a layer that they compute otherwise than microcontrollers do (dense and int8 sum)
     is judged alone, on the same values, and so is what reads a value that this changed. corrected: how many
     values of which op were changed so far.
     """
@@ -108,7 +118,7 @@ class FileJudge:
         for node in graph.nodes:
             theirs = {name: found[name] for name in node.outputs if name in found}
             known = len(theirs) == len(node.outputs)
-            special = node.op in _MISJUDGED and graph.types[node.inputs[0]].dtype == "int8"
+            special = graph.types[node.inputs[0]].dtype in _MISJUDGED.get(node.op, ())
             if known and not special and not changed & set(node.inputs):
                 values.update(theirs)
                 continue
@@ -142,8 +152,8 @@ class FileJudge:
         return ours
 
 
-_MISJUDGED = frozenset({"dense", "sum"})
-"""Ops of which LiteRT's reference kernels give other int8 values than are meant."""
+_MISJUDGED = {"dense": (DType.INT8, DType.INT16), "sum": (DType.INT8,)}
+"""Ops of which LiteRT's reference kernels give other values than are meant, and for which element types."""
 
 
 def _real(stored: Array, type_: Type) -> Array:
@@ -178,6 +188,30 @@ def as_unsigned(graph: Graph) -> Graph:
         name: replace(t, quant=per_tensor(t.scale, t.zero_point + 128)) for name, t in graph.types.items()
     }
     return replace(graph, types=types)
+
+
+def as_convolution(graph: Graph) -> Graph:
+    """The dense layer of ``graph`` as a convolution over images of one pixel, with the same multipliers.
+
+    With one scale for all weights dense multiplies input and weight scale in float32, a convolution in
+    float64: the product is given to the weights, and the input, whose scale nothing else reads, gets 1.
+    """
+    (node,) = graph.nodes
+    x, w, b, y = (graph.types[name] for name in (*node.inputs, *node.outputs))
+    assert w.quant is not None
+    x_scale, w_quant = x.scale, w.quant
+    if not w.quant.per_channel:
+        x_scale, w_quant = 1.0, per_tensor(float(np.float32(x.scale) * np.float32(w.scale)))
+    types = {
+        "x": Type((x.shape[0], 1, 1, x.shape[1]), x.dtype, per_tensor(x_scale, x.zero_point)),
+        "w": Type((w.shape[0], 1, 1, w.shape[1]), w.dtype, w_quant),
+        "b": b,
+        "y": Type((y.shape[0], 1, 1, y.shape[1]), y.dtype, y.quant),
+    }
+    weights, bias = (graph.constants[name] for name in node.inputs[1:])
+    constants = {"w": weights.reshape(types["w"].shape), "b": bias}
+    conv = Node("conv", "conv2d", ("x", "w", "b"), ("y",), Conv2D(Window(), node.attrs.activation))
+    return Graph(graph.name, ("x",), ("y",), (conv,), types, constants)
 
 
 def unsigned(graph: Graph, values: Sequence[Array]) -> Arrays:

@@ -10,7 +10,7 @@ import numpy as np
 from tinyfoundry.fixed import stored_values
 from tinyfoundry.ir.graph import Array, Graph, Type
 from tinyfoundry.jobs.calibration import model_inputs
-from tinyfoundry.jobs.samples import sample_inputs
+from tinyfoundry.jobs.samples import largest_float, sample_inputs
 from tinyfoundry.op import value_limits
 
 EXTREMES = 3
@@ -47,8 +47,8 @@ def _edge(graph: Graph, name: str, index: int, rng: np.random.Generator) -> Arra
     type_ = graph.types[name]
     dtype = np.dtype(type_.dtype.value)
     if type_.dtype == "float32":
-        tiny = float(np.finfo(np.float32).tiny)
-        values = np.array([-1e6, -1.0, -tiny, 0.0, tiny, 1.0, 1e6])
+        tiny, most = float(np.finfo(np.float32).tiny), largest_float(graph, name)
+        values = np.array([-most, -1.0, -tiny, 0.0, tiny, 1.0, most])
     else:
         low, high = value_limits(graph, name)
         zero = 0 if type_.quant is None else type_.zero_point

@@ -16,11 +16,20 @@ def sample_inputs(graph: Graph, count: int, seed: int) -> list[list[Array]]:
     return [[_value(graph, name, index, rng) for name in graph.inputs] for index in range(count)]
 
 
+def largest_float(graph: Graph, name: str) -> float:
+    """The largest magnitude to feed a float input with: 1e6, or less where a quantize reads it whose steps
+    are so fine that their number would leave int32, for which LiteRT has no answer.
+    """
+    scales = [graph.types[node.outputs[0]].scale for node in graph.readers(name) if node.op == "quantize"]
+    return min([1e6, *(scale * 2**30 for scale in scales)])
+
+
 def _value(graph: Graph, name: str, index: int, rng: np.random.Generator) -> Array:
     type_ = graph.types[name]
     dtype = type_.dtype.value
     if type_.dtype == "float32":
-        extremes = (-1e6, 1e6, 0.0)
+        most = largest_float(graph, name)
+        extremes = (-most, most, 0.0)
         if index >= len(extremes):
             return (rng.standard_normal(type_.shape) * 2).astype(dtype)
         return np.full(type_.shape, extremes[index], dtype)

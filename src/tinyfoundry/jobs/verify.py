@@ -124,9 +124,13 @@ def _pair(path: Path, loaded: Loaded, progress: Progress) -> _Pair:
     seed = options.get("seed")
     graph = load_model(path)
     if not is_quantised(graph):
-        steps = partial(progress, "calibrate")
         graph = to_int8(
-            graph, options.get("calibration"), float_faces, seed if isinstance(seed, int) else 0, steps
+            graph,
+            options.get("calibration"),
+            float_faces,
+            seed if isinstance(seed, int) else 0,
+            partial(progress, "calibrate"),
+            str(options.get("activations", "int8")),
         )
     graph = replace(graph if float_faces else int8_faces(graph), name=str(report["model"]))
     build = compile_graph(graph, loaded.board, Options(float_faces=float_faces))
@@ -156,7 +160,7 @@ def _judge(pair: _Pair, first: Sequence[Array]) -> tuple[FileJudge | None, str]:
     except (ModelError, RuntimeError, ValueError) as error:
         return None, f"LiteRT did not judge: {' '.join(str(error).split())[:300]}"
     judge.corrected.clear()
-    return judge, "" if own else "LiteRT judged layer by layer: the model is no int8 .tflite file"
+    return judge, "" if own else "LiteRT judged layer by layer: the model is no int8 or int16 .tflite file"
 
 
 class _Comparison:

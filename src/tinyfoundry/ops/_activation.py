@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyfoundry.errors import GraphError
 from tinyfoundry.fixed import clamp
-from tinyfoundry.ir.graph import Array, Type
+from tinyfoundry.ir.graph import Array, DType, Type
 
 
 class Activation(StrEnum):
@@ -67,6 +67,18 @@ def int8_or_float(types: Iterable[tuple[str, Type]]) -> Iterable[str]:
     for name, type_, _ in kinds:
         if type_.dtype != "int8" or type_.quant is None or type_.quant.per_channel:
             yield f"{name} is {type_}; wanted int8 with one scale, or float32 everywhere"
+
+
+def quantized_or_float(types: Iterable[tuple[str, Type]]) -> Iterable[str]:
+    """As ``int8_or_float``, where all may be int16 with one scale and zero point 0 too."""
+    named = list(types)
+    if not any(type_.dtype == DType.INT16 for _, type_ in named):
+        yield from int8_or_float(named)
+        return
+    for name, type_ in named:
+        quant = type_.quant
+        if type_.dtype != DType.INT16 or quant is None or quant.per_channel or any(quant.zero_point):
+            yield f"{name} is {type_}; wanted int16 with one scale and zero point 0 everywhere"
 
 
 def _round_half_away(value: np.float32) -> int:

@@ -13,7 +13,13 @@ from tinyfoundry.fixed import Ints
 from tinyfoundry.ir.graph import Array, DType, Shape, Type, per_tensor
 from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
 from tinyfoundry.ops import _samples
-from tinyfoundry.ops._activation import Activation, activate, int8_or_float, quantized_limits
+from tinyfoundry.ops._activation import (
+    Activation,
+    activate,
+    int8_or_float,
+    quantized_limits,
+    quantized_or_float,
+)
 from tinyfoundry.ops._strides import broadcast_strides, merged
 
 Factors = Mapping[str, tuple[int, int]]
@@ -40,13 +46,14 @@ class Arithmetic:
 
     real: in float32. stored: from a call and int8 values less their zero points, the output's value less its
     own. factors: the multipliers and shifts that this takes, by name, for the kernels. complaints: about
-    scales that ``stored`` cannot work with.
+    scales that ``stored`` cannot work with. int16: whether it works with int16 values too.
     """
 
     real: Callable[[Array, Array], Array]
     stored: Callable[[Call, Ints, Ints], Ints]
     factors: Callable[[Call], Factors]
     complaints: Callable[[Call], Iterable[str]]
+    int16: bool = True
 
     def reference(self, call: Call, values: Sequence[Array]) -> list[Array]:
         """The op's reference."""
@@ -59,7 +66,7 @@ class Arithmetic:
 
     def check(self, call: Call) -> Iterable[str]:
         """The op's check."""
-        mixed = list(_types(call))
+        mixed = list(_types(call, self.int16))
         yield from mixed
         if not mixed and call.y.quant is not None:
             yield from self.complaints(call)
@@ -93,7 +100,8 @@ def binary_op(
             macs=lambda _call: 0,
             literals=lambda call: _literals(call, arithmetic.factors(call)),
             int8=int8 or Int8Rule(),
-            samples=samples,
+            int16=(int8 or Int8Rule()) if arithmetic.int16 else None,
+            samples=_samples.with_int16(samples) if arithmetic.int16 else samples,
             # A repeated input has another shape than the output, and the planner leaves it alone.
             in_place=(0, 1),
             kernels=kernels,
@@ -128,9 +136,17 @@ def _walk(call: Call) -> tuple[Shape, ...]:
     return merged(call.y.shape, *(broadcast_strides(x.shape, call.y.shape) for x in call.inputs))
 
 
-def _types(call: Call) -> Iterable[str]:
+def headroom(call: Call) -> int:
+    """Bits that sums shift differences to the zero points left by: 9 + 20 bits, and 16 + 15, and the sum of
+    two after it was halved, fit an int32 (Prepare of add.cc).
+    """
+    return 15 if call.x.dtype == DType.INT16 else 20
+
+
+def _types(call: Call, int16: bool) -> Iterable[str]:
     x1, x2 = call.inputs
-    yield from int8_or_float((("input 1", x1), ("input 2", x2), ("output", call.y)))
+    allowed = quantized_or_float if int16 else int8_or_float
+    yield from allowed((("input 1", x1), ("input 2", x2), ("output", call.y)))
     loops = len(_walk(call)[0])
     if loops > 4:
         yield f"inputs {x1.shape} and {x2.shape} repeat in {loops} dimensions by turns; wanted at most 4"
@@ -151,6 +167,7 @@ def _literals(call: Call, factors: Factors) -> Mapping[str, Literal]:
         "y_zero_point": call.y.zero_point,
         "y_min": y_min,
         "y_max": y_max,
+        "headroom": headroom(call),
     }
     for name, (multiplier, shift) in factors.items():
         literals |= {f"{name}_multiplier": multiplier, f"{name}_shift": shift}

@@ -6,7 +6,7 @@ The table is computed here, at compile time, from the exact arithmetic of the ru
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from tinyfoundry.fixed import Ints
 from tinyfoundry.ir.graph import Array, DType, Quantization, Shape, Type, per_tensor
 from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
 from tinyfoundry.ops import _samples
-from tinyfoundry.ops._activation import Activation, activate, int8_or_float
+from tinyfoundry.ops._activation import Activation, activate, int8_or_float, quantized_or_float
 
 Real = Callable[[Any, Array], Array]
 Stored = Callable[[Call, Ints], Ints]
@@ -25,24 +25,42 @@ _BEYOND = 512.0
 
 
 @dataclass(frozen=True)
+class Wide:
+    """How an int16 value becomes another: a table of all results would be too large.
+
+    stored: (call, stored values) -> stored results, not yet limited. literals: what its kernels may ask for,
+    beside ``elements``. complaints, output: as those of ``Function``.
+    """
+
+    stored: Stored
+    literals: Callable[[Call], Mapping[str, Literal]]
+    complaints: Callable[[Call], Iterable[str]] = lambda _call: ()
+    output: Quantization | None = None
+
+
+@dataclass(frozen=True)
 class Function:
     """How a value becomes another.
 
     real: the function of the attributes and float32 values. stored: (call, stored values) -> stored results,
     not yet limited to int8; by default ``real`` of the real values, rounded. complaints: about attributes and
-    scales of int8 calls. output: the one quantization that int8 outputs may have.
+    scales of int8 calls. output: the one quantization that int8 outputs may have. int16: the same for int16
+    values, if there is such a function of them.
     """
 
     real: Real
     stored: Stored | None = None
     complaints: Callable[[Call], Iterable[str]] = lambda _call: ()
     output: Quantization | None = None
+    int16: Wide | None = None
 
     def reference(self, call: Call, values: Sequence[Array]) -> list[Array]:
         """The op's reference."""
         (x,) = values
         if call.x.quant is None:
             y = self.real(call.attrs, x)
+        elif call.x.dtype == DType.INT16 and self.int16 is not None:
+            y = self.int16.stored(call, x.astype(np.int64))
         elif self.stored is not None:
             y = self.stored(call, x.astype(np.int64))
         else:
@@ -51,17 +69,21 @@ class Function:
 
     def check(self, call: Call) -> Iterable[str]:
         """The op's check."""
-        mixed = list(int8_or_float((("input", call.x), ("output", call.y))))
+        allowed = int8_or_float if self.int16 is None else quantized_or_float
+        mixed = list(allowed((("input", call.x), ("output", call.y))))
         yield from mixed
         if mixed or call.y.quant is None:
             return
-        if self.output is not None and call.y.quant != self.output:
-            (scale,), (zero,) = self.output.scale, self.output.zero_point
+        meant = self.int16 if self.int16 is not None and call.x.dtype == DType.INT16 else self
+        if meant.output is not None and call.y.quant != meant.output:
+            (scale,), (zero,) = meant.output.scale, meant.output.zero_point
             yield f"output is {call.y}; wanted scale {scale:g} zero {zero}"
-        yield from self.complaints(call)
+        yield from meant.complaints(call)
 
     def literals(self, call: Call) -> Mapping[str, Literal]:
-        """What its kernels may ask for: the results of -128 to 127, and how many elements there are."""
+        """What its kernels may ask for: the results of -128 to 127 (int8), how many elements there are."""
+        if call.x.dtype == DType.INT16 and self.int16 is not None:
+            return {**self.int16.literals(call), "elements": call.y.elements}
         [table] = self.reference(call, [np.arange(-128, 128, dtype=np.int8)])
         return {"table": table, "elements": call.y.elements}
 
@@ -86,6 +108,7 @@ def lookup_op(
             macs=lambda _call: 0,
             literals=function.literals,
             int8=Int8Rule(output=function.output),
+            int16=None if function.int16 is None else Int8Rule(output=function.int16.output),
             samples=samples,
             in_place=(0,),
             kernels="lookup",
@@ -144,3 +167,23 @@ def lookup_samples(
     one = _samples.int8_type(rng, (), x_zero_point)
     y = Type((), DType.INT8, output or one.quant)
     yield Sample("scalar", Call(attributes[0], (one,), (y,)), {})
+
+
+def int16_samples(
+    samples: _samples.Samples,
+    output: Quantization | None = None,
+    suits: Callable[[Sample], bool] = lambda _sample: True,
+) -> _samples.Samples:
+    """``samples`` in int8, then in int16 with other input scales; output: the only quantization there; suits:
+    as in ``with_int16``.
+    """
+
+    def both(rng: np.random.Generator) -> Iterable[Sample]:
+        for sample in _samples.with_int16(samples, suits)(rng):
+            y = sample.call.y
+            fixed = output is not None and y.dtype == DType.INT16
+            yield replace(
+                sample, call=replace(sample.call, outputs=(replace(y, quant=output) if fixed else y,))
+            )
+
+    return both

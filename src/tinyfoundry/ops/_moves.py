@@ -10,7 +10,7 @@ import numpy as np
 from tinyfoundry.ir.graph import DType, Shape, Type
 from tinyfoundry.op import Call, Sample
 from tinyfoundry.ops import _samples
-from tinyfoundry.ops._activation import int8_or_float
+from tinyfoundry.ops._activation import quantized_or_float
 
 
 def no_macs(_call: Call) -> int:
@@ -19,7 +19,8 @@ def no_macs(_call: Call) -> int:
 
 
 def check_moved(call: Call) -> Iterable[str]:
-    """Complaints unless the call is int8 with one quantization throughout, float32, or plain integers.
+    """Complaints unless the call is int8 or int16 with one quantization throughout, float32, or plain
+    integers.
 
     Plain integers are shapes, which are computed before the network runs: no kernel moves them.
     """
@@ -27,7 +28,7 @@ def check_moved(call: Call) -> Iterable[str]:
     if kinds in ({(DType.INT32, None)}, {(DType.INT64, None)}):
         return
     numbered = ((f"input {i}", type_) for i, type_ in enumerate(call.inputs, start=1))
-    yield from int8_or_float((*numbered, ("output", call.y)))
+    yield from quantized_or_float((*numbered, ("output", call.y)))
     for type_ in call.inputs:
         if type_.quant != call.y.quant:
             yield f"output is {call.y}; wanted the quantization of the input, {type_}"

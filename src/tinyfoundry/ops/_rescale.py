@@ -1,4 +1,4 @@
-"""What ops share that bring int8 values from one scale to another without weights between."""
+"""What ops share that bring stored values from one scale to another without weights between."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tinyfoundry.fixed import Ints, quantize_multiplier, requantize
-from tinyfoundry.ir.graph import Array, Type
+from tinyfoundry.ir.graph import Array, DType, Type
 from tinyfoundry.op import Literal
 
 
@@ -36,7 +36,13 @@ def rescale_literals(ratio: float, from_: Type, to: Type) -> dict[str, Literal]:
     }
 
 
-def check_ratio(ratio: float) -> Iterable[str]:
-    """A complaint when differences of int8 values (at most 255), shifted left by the ratio, leave int32."""
-    if not ratio < 2**22:
-        yield f"input scale is {ratio:g} times the output's; wanted less than 2**22: the scales are damaged"
+def check_ratio(ratio: float, from_: Type | None = None) -> Iterable[str]:
+    """A complaint when differences of stored values, shifted left by the ratio, leave int32.
+
+    They are at most 255 in int8, and 2**15 in int16, whose zero point is 0.
+    """
+    bits = 15 if from_ is not None and from_.dtype == DType.INT16 else 22
+    if not ratio < 2**bits:
+        yield (
+            f"input scale is {ratio:g} times the output's; wanted less than 2**{bits}: the scales are damaged"
+        )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from tinyfoundry.ops._activation import Activation
 from tinyfoundry.ops._window import Pair, Window, same_padding
 
 WindowCase = tuple[str, Shape, int, Pair, Window]
+Samples = Callable[[np.random.Generator], Iterable[Sample]]
+
+# Samples that int16 repeats at most, evenly chosen: its kernels have the text of those of int8.
+_REPEATED = 12
 
 
 def int8_type(rng: np.random.Generator, shape: Shape, zero_point: int | None = None) -> Type:
@@ -89,3 +94,48 @@ def weighted(
 def random_weights(rng: np.random.Generator, shape: Shape) -> Array:
     """Symmetric int8 weights in [-127, 127]."""
     return rng.integers(-127, 128, shape).astype(np.int8)
+
+
+def with_int16(
+    samples: Samples,
+    suits: Callable[[Sample], bool] = lambda _sample: True,
+    biases: Sequence[DType] = (DType.INT64, DType.INT64, DType.INT32),
+) -> Samples:
+    """``samples`` in int8, then some of them again in int16: scales 256 times finer, zero points 0.
+
+    Of calls with a bias (int32, the third input) the weights stay int8 and the bias becomes one of ``biases``
+    in turn. suits: whether int16 can do what a sample does.
+    """
+
+    def both(rng: np.random.Generator) -> Iterable[Sample]:
+        known = list(samples(rng))
+        yield from known
+        able = [sample for sample in known if suits(sample)]
+        chosen = np.unique(np.linspace(0, len(able) - 1, min(len(able), _REPEATED)).astype(int))
+        for number, sample in enumerate(able[index] for index in chosen):
+            yield _widened(rng, sample, biases[number % len(biases)])
+
+    return both
+
+
+def int16_type(type_: Type) -> Type:
+    """An int8 type in int16, of about the same range."""
+    return Type(type_.shape, DType.INT16, per_tensor(type_.scale / 256))
+
+
+def _widened(rng: np.random.Generator, sample: Sample, bias: DType) -> Sample:
+    call, constants = sample.call, dict(sample.constants)
+    weighted = len(call.inputs) == 3 and call.inputs[2].dtype == DType.INT32
+    if weighted:
+        x, w, b = call.inputs
+        inputs = [int16_type(x), w, replace(b, dtype=bias)]
+        constants[2] = (constants[2] * 256).astype(bias.value)
+    else:
+        inputs = [int16_type(x) for x in call.inputs]
+        for position, value in constants.items():
+            fine = value.astype(np.int64) * 256 + rng.integers(256, size=value.shape)
+            constants[position] = fine.astype(np.int16)
+    outputs = [int16_type(y) if y.dtype == DType.INT8 else y for y in call.outputs]
+    return Sample(
+        f"int16_{sample.label}", replace(call, inputs=tuple(inputs), outputs=tuple(outputs)), constants
+    )

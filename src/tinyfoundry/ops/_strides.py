@@ -32,9 +32,9 @@ def four(name: str, values: Sequence[int], missing: int) -> dict[str, Literal]:
 
 
 def copy_literals(sizes: Sequence[int], steps: Sequence[int]) -> dict[str, Literal]:
-    """``size_0`` to ``size_3`` and ``x_step_0`` to ``x_step_3``: the loops of ``tf_copy_strided``."""
+    """``size_0`` to ``size_3``, ``x_step_0`` to ``x_step_3`` and ``x_start``: the loops of ``copy_sN.c``."""
     counts, strides = merged(sizes, steps)
-    return {**four("size", counts, 1), **four("x_step", strides, 0)}
+    return {"x_start": 0, **four("size", counts, 1), **four("x_step", strides, 0)}
 
 
 def at_most_four_loops(sizes: Sequence[int], steps: Sequence[int]) -> Iterable[str]:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyfoundry.errors import GraphError
-from tinyfoundry.fixed import quantize_multiplier, requantize
-from tinyfoundry.ir.graph import Array, Shape, Type
+from tinyfoundry.fixed import quantize_multiplier, requantize_sum
+from tinyfoundry.ir.graph import Array, DType, Shape, Type
 from tinyfoundry.op import Call, Literal
 from tinyfoundry.ops._activation import quantized_limits
 
 Pair = tuple[int, int]
+
+MOST_WIDE = 127
+"""What factors of 64-bit sums must stay below: a shift of 7 is the most that TensorFlow Lite has."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ def product(a: Array, b: Array) -> Array:
     """Matrix product of a[..., K] and b[K, M]; of integers an exact one, as int64.
 
     numpy multiplies only floats by BLAS, so integers go through float64: exact while no sum can reach 2**53,
-    that is for K up to 2**38 where ``a`` holds centred int8 values (up to 255) and ``b`` weights (up to 128).
+    that is for K up to 2**38 where ``a`` holds centred int8 values (up to 255) and ``b`` weights (up to 128),
+    and for K up to 2**23 where both hold int16 values.
     """
     if a.dtype.kind == "f":
         return a @ b
@@ -93,12 +97,12 @@ def correlate(x: Array, w: Array, window: Window) -> Array:
 
 
 def correlate_channels(x: Array, w: Array, window: Window) -> Array:
-    """As ``correlate`` with w[kh,kw,C,m], each channel by itself: [N,out_h,out_w,C*m], of integers int32.
+    """As ``correlate`` with w[kh,kw,C,m], each channel by itself: [N,out_h,out_w,C*m], of the type of x.
 
     int32 holds every sum of up to 65,000 taps of |x| <= 255 and |w| <= 128.
     """
     patches = windows(x, window, w.shape[:2], 0)
-    total = np.zeros((*patches.shape[:4], w.shape[3]), np.float32 if x.dtype.kind == "f" else np.int32)
+    total = np.zeros((*patches.shape[:4], w.shape[3]), x.dtype)
     for i, j in np.ndindex(w.shape[:2]):
         total += patches[..., i, j, None] * w[i, j].astype(total.dtype)
     return total.reshape(*patches.shape[:3], -1)
@@ -113,9 +117,14 @@ def channel_multipliers(x: Type, w: Type, y: Type) -> tuple[Array, Array]:
 
 
 def rescale_channels(acc: Array, call: Call) -> Array:
-    """int32 accumulators [..., channel] of a convolution as stored values of its output, not yet clamped."""
+    """Accumulators [..., channel] of a convolution as stored values of its output, not yet clamped."""
     multiplier, shift = channel_multipliers(call.x, call.inputs[1], call.y)
-    return requantize(acc, multiplier, shift) + call.y.zero_point
+    return requantize_sum(acc, multiplier, shift, wide=wide_sums(call)) + call.y.zero_point
+
+
+def wide_sums(call: Call) -> bool:
+    """Whether TensorFlow Lite sums an op with weights in 64 bits: in as many as its bias has."""
+    return call.inputs[2].dtype == DType.INT64
 
 
 def weighted_literals(call: Call, multiplier: Array, shift: Array) -> dict[str, Literal]:
@@ -148,7 +157,7 @@ def convolution_literals(call: Call) -> dict[str, Literal]:
 def check_weights(call: Call, axis: int) -> Iterable[str]:
     """Complaints unless weights are int8, symmetric, with one scale or some along ``axis``, and bias int32.
 
-    In a float32 call both are float32.
+    With int16 activations the bias is int64 or int32; in a float32 call weights and bias are float32.
     """
     w, b = call.inputs[1], call.inputs[2]
     if call.x.dtype == "float32":
@@ -159,5 +168,17 @@ def check_weights(call: Call, axis: int) -> Iterable[str]:
         yield f"weights are {w}; wanted int8 with zero point 0"
     elif w.quant.per_channel and w.quant.axis != axis:
         yield f"weights are quantized along axis {w.quant.axis}; wanted {axis}"
-    if b.dtype != "int32":
-        yield f"bias is {b}; wanted int32"
+    if call.x.dtype == DType.INT16 and b.dtype == DType.INT64:
+        yield from _check_wide(call)
+    elif b.dtype != DType.INT32:
+        yield f"bias is {b}; wanted int32{' or int64' if call.x.dtype == DType.INT16 else ''}"
+
+
+def _check_wide(call: Call) -> Iterable[str]:
+    """A complaint where 64-bit sums would need a shift that TensorFlow Lite has not."""
+    w = call.inputs[1]
+    if w.quant is None or call.y.quant is None or call.x.quant is None:
+        return
+    factor = call.x.scale * max(w.quant.scale) / call.y.scale
+    if not factor < MOST_WIDE:
+        yield f"input scale times weight scale is {factor:g} times the output's; wanted less than {MOST_WIDE}"

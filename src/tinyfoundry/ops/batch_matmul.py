@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyfoundry.errors import GraphError
-from tinyfoundry.fixed import quantize_multiplier, requantize
+from tinyfoundry.fixed import quantize_multiplier, requantize_sum
 from tinyfoundry.ir.graph import Array, DType, Shape, Type, per_tensor
 from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
 from tinyfoundry.ops import _samples
-from tinyfoundry.ops._activation import Activation, activate, int8_or_float
+from tinyfoundry.ops._activation import Activation, activate, quantized_or_float
 from tinyfoundry.ops._strides import broadcast_strides
-from tinyfoundry.ops._window import product
+from tinyfoundry.ops._window import MOST_WIDE, product
 
 _MOST_AXES = 5  # as in TensorFlow Lite; three of them are batches
 _MOST_TERMS = (2**31 - 1) // 255**2  # products of centred bytes whose sum an int32 surely holds
@@ -55,11 +55,21 @@ def _infer(attrs: BatchMatMul, inputs: tuple[Type, ...]) -> list[tuple[Shape, DT
 
 def _check(call: Call) -> Iterable[str]:
     x1, x2 = call.inputs
-    mixed = list(int8_or_float((("input x1", x1), ("input x2", x2), ("output", call.y))))
+    mixed = list(quantized_or_float((("input x1", x1), ("input x2", x2), ("output", call.y))))
     yield from mixed
     depth = _matrices(call.attrs, call.inputs)[1][0]
-    if not mixed and x1.quant is not None and depth > _MOST_TERMS:
+    if mixed or x1.quant is None:
+        return
+    if not _is_wide(call) and depth > _MOST_TERMS:
         yield f"sums of {depth} products; wanted at most {_MOST_TERMS}, which 32 bits hold"
+    if _is_wide(call) and not x1.scale * x2.scale / call.y.scale < MOST_WIDE:
+        factor = x1.scale * x2.scale / call.y.scale
+        yield f"product of the input scales is {factor:g} times the output's; wanted less than {MOST_WIDE}"
+
+
+def _is_wide(call: Call) -> bool:
+    """TensorFlow Lite sums products of int16 values in 64 bits."""
+    return call.x.dtype == DType.INT16
 
 
 def _multiplier(call: Call) -> tuple[int, int]:
@@ -76,7 +86,7 @@ def _reference(call: Call, values: Sequence[Array]) -> list[Array]:
     x1, x2 = (x1.swapaxes(-1, -2) if attrs.adj_x else x1), (x2.swapaxes(-1, -2) if attrs.adj_y else x2)
     y = product(x1, x2)
     if call.x.quant is not None:
-        y = requantize(y, *_multiplier(call)) + call.y.zero_point
+        y = requantize_sum(y, *_multiplier(call), wide=_is_wide(call)) + call.y.zero_point
     return [activate(y, Activation.NONE, call.y)]
 
 
@@ -156,6 +166,7 @@ BATCH_MATMUL = register(
         macs=_macs,
         literals=_literals,
         int8=Int8Rule(),
-        samples=_samples_of,
+        int16=Int8Rule(),
+        samples=_samples.with_int16(_samples_of),
     )
 )

@@ -11,7 +11,7 @@ from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import Array, DType, Shape, Type
 from tinyfoundry.op import Call, Int8Rule, Op, Port, Sample, register
 from tinyfoundry.ops import _samples
-from tinyfoundry.ops._activation import Activation, activate, int8_or_float
+from tinyfoundry.ops._activation import Activation, activate, quantized_or_float
 from tinyfoundry.ops._window import Window, check_weights, convolution_literals, correlate, rescale_channels
 
 
@@ -34,7 +34,7 @@ def _infer(attrs: Conv2D, inputs: tuple[Type, ...]) -> list[tuple[Shape, DType]]
 
 
 def _check(call: Call) -> Iterable[str]:
-    yield from int8_or_float((("input", call.x), ("output", call.y)))
+    yield from quantized_or_float((("input", call.x), ("output", call.y)))
     yield from check_weights(call, axis=0)
 
 
@@ -70,6 +70,7 @@ CONV2D = register(
         macs=_macs,
         literals=convolution_literals,
         int8=Int8Rule(weights=0),
-        samples=_samples_of,
+        int16=Int8Rule(weights=0),
+        samples=_samples.with_int16(_samples_of),
     )
 )

@@ -1,4 +1,4 @@
-"""Quantize and dequantize: between float32 and int8, and from one int8 quantization to another."""
+"""Quantize and dequantize: between float32 and stored values, and from one quantization to another."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from tinyfoundry.op import Call, Literal, Op, Port, Sample, register
 from tinyfoundry.ops import _samples
 from tinyfoundry.ops._rescale import check_ratio, rescale_literals, rescaled
 
-# Quotients are limited to this before they become integers: no zero point brings more back into int8.
-_BEYOND = np.float32(512)
+_STORED = (DType.INT8, DType.INT16)
 
 
 @dataclass(frozen=True)
 class Quantize:
-    """No attributes."""
+    """Attributes: the type of the output, int8 or int16."""
+
+    dtype: DType = DType.INT8
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,10 @@ def _no_macs(_call: Call) -> int:
 
 
 def _quantized(name: str, type_: Type) -> Iterable[str]:
-    if type_.dtype != DType.INT8 or type_.quant is None or type_.quant.per_channel:
-        yield f"{name} is {type_}; wanted int8 with one scale"
+    if type_.dtype not in _STORED or type_.quant is None or type_.quant.per_channel:
+        yield f"{name} is {type_}; wanted int8 or int16 with one scale"
+    elif type_.dtype == DType.INT16 and type_.zero_point:
+        yield f"{name} is {type_}; wanted zero point 0, as it is int16"
 
 
 def _plain(name: str, type_: Type) -> Iterable[str]:
@@ -41,8 +44,8 @@ def _plain(name: str, type_: Type) -> Iterable[str]:
         yield f"{name} is {type_}; wanted float32"
 
 
-def _quantize_infer(_attrs: Quantize, inputs: tuple[Type, ...]) -> list[tuple[Shape, DType]]:
-    return [(inputs[0].shape, DType.INT8)]
+def _quantize_infer(attrs: Quantize, inputs: tuple[Type, ...]) -> list[tuple[Shape, DType]]:
+    return [(inputs[0].shape, attrs.dtype)]
 
 
 def _quantize_check(call: Call) -> Iterable[str]:
@@ -50,23 +53,25 @@ def _quantize_check(call: Call) -> Iterable[str]:
     faces = [*(_plain if from_float else _quantized)("input", call.x), *_quantized("output", call.y)]
     yield from faces
     if not faces and not from_float:
-        yield from check_ratio(call.x.scale / call.y.scale)
+        yield from check_ratio(call.x.scale / call.y.scale, call.x)
 
 
 def _quantize_reference(call: Call, values: Sequence[Array]) -> list[Array]:
-    """Stored values are x / scale, halves rounded away from zero, plus the zero point, limited to int8.
+    """Stored values are x / scale, halves rounded away from zero, plus the zero point, limited to the type.
 
     The quotient is a float32, as in AffineQuantize (quantize.h). Infinities and what is too large saturate,
     and NaN becomes the zero point, as TensorFlow Lite Micro has it on Arm; elsewhere it leaves them open.
     """
     if call.x.dtype == DType.FLOAT32:
         with np.errstate(over="ignore"):
-            quotient = np.clip(values[0] / np.float32(call.y.scale), -_BEYOND, _BEYOND)
+            # Limited before they become integers: no zero point brings more back into the type.
+            beyond = np.float32(4 * -call.y.dtype.limits[0])
+            quotient = np.clip(values[0] / np.float32(call.y.scale), -beyond, beyond)
         real = np.nan_to_num(quotient, nan=0.0).astype(np.float64)
         y = (np.sign(real) * np.floor(np.abs(real) + 0.5)).astype(np.int64) + call.y.zero_point
     else:
         y = rescaled(values[0], call.x.scale / call.y.scale, call.x, call.y)
-    return [clamp(y, *call.y.dtype.limits).astype(np.int8)]
+    return [clamp(y, *call.y.dtype.limits).astype(call.y.dtype.value)]
 
 
 def _quantize_literals(call: Call) -> Mapping[str, Literal]:
@@ -93,10 +98,24 @@ def _quantize_samples(rng: np.random.Generator) -> Iterable[Sample]:
         yield Sample(label, Call(Quantize(), (x,), (y,)), {})
 
 
+def _quantize_int16_samples(rng: np.random.Generator) -> Iterable[Sample]:
+    """Those of int8, again to int16, and from int8 to int16 and back."""
+    yield from _quantize_samples(rng)
+    for sample in _quantize_samples(rng):
+        x, y = sample.call.x, sample.call.y
+        # LiteRT leaves open what a quotient beyond int32 becomes; the samples' inputs go to 1e6.
+        fine = Type(y.shape, DType.INT16, per_tensor(max(y.scale / 256, 0.001)))
+        yield Sample(f"{sample.label}_to_int16", Call(Quantize(DType.INT16), (x,), (fine,)), {})
+        if x.dtype == DType.INT8:
+            wide = _samples.int16_type(x)
+            yield Sample(f"int16_{sample.label}", Call(Quantize(DType.INT16), (wide,), (fine,)), {})
+            yield Sample(f"{sample.label}_to_int8", Call(Quantize(), (wide,), (y,)), {})
+
+
 QUANTIZE = register(
     Op(
         name="quantize",
-        summary="float32 to int8, or int8 to another scale and zero point",
+        summary="float32 to int8 or int16, or these to another scale and zero point",
         attributes=Quantize,
         inputs=(Port("x"),),
         infer=_quantize_infer,
@@ -105,7 +124,7 @@ QUANTIZE = register(
         macs=_no_macs,
         literals=_quantize_literals,
         int8=None,
-        samples=_quantize_samples,
+        samples=_quantize_int16_samples,
         in_place=(0,),
     )
 )
@@ -121,7 +140,7 @@ def _dequantize_check(call: Call) -> Iterable[str]:
 
 
 def _dequantize_reference(call: Call, values: Sequence[Array]) -> list[Array]:
-    # A difference has 9 bits, a scale 24: rounding the exact product once is what a float32 multiply does.
+    # A difference has at most 16 bits, a scale 24: a float32 multiply rounds the exact product once.
     centred = (values[0].astype(np.int32) - call.x.zero_point).astype(np.float32)
     return [centred * np.float32(call.x.scale)]
 
@@ -138,13 +157,15 @@ def _dequantize_samples(rng: np.random.Generator) -> Iterable[Sample]:
         ("scalar", (), None),
     ):
         x = _samples.int8_type(rng, shape, zero_point)
-        yield Sample(label, Call(Dequantize(), (x,), (Type(shape, DType.FLOAT32),)), {})
+        for type_ in (x, _samples.int16_type(x)):
+            kind = "" if type_ is x else "int16_"
+            yield Sample(f"{kind}{label}", Call(Dequantize(), (type_,), (Type(shape, DType.FLOAT32),)), {})
 
 
 DEQUANTIZE = register(
     Op(
         name="dequantize",
-        summary="int8 to float32",
+        summary="int8 or int16 to float32",
         attributes=Dequantize,
         inputs=(Port("x"),),
         infer=_dequantize_infer,

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyfoundry.errors import GraphError
-from tinyfoundry.fixed import quantize_multiplier, requantize
+from tinyfoundry.fixed import quantize_multiplier, requantize_sum
 from tinyfoundry.ir.graph import Array, DType, Quantization, Shape, Type, per_tensor
 from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
 from tinyfoundry.ops import _samples
-from tinyfoundry.ops._activation import Activation, activate, int8_or_float
-from tinyfoundry.ops._window import channel_multipliers, check_weights, product, weighted_literals
+from tinyfoundry.ops._activation import Activation, activate, quantized_or_float
+from tinyfoundry.ops._window import channel_multipliers, check_weights, product, weighted_literals, wide_sums
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def _infer(_attrs: Dense, inputs: tuple[Type, ...]) -> list[tuple[Shape, DType]]
 
 
 def _check(call: Call) -> Iterable[str]:
-    yield from int8_or_float((("input", call.x), ("output", call.y)))
+    yield from quantized_or_float((("input", call.x), ("output", call.y)))
     yield from check_weights(call, axis=0)
 
 
@@ -57,7 +57,7 @@ def _reference(call: Call, values: Sequence[Array]) -> list[Array]:
     if call.x.quant is None:
         return [activate(product(x, w.T) + b, attrs.activation, call.y)]
     acc = product(x.astype(np.int64) - call.x.zero_point, w.T) + b
-    y = requantize(acc, *_multipliers(call)) + call.y.zero_point
+    y = requantize_sum(acc, *_multipliers(call), wide=wide_sums(call)) + call.y.zero_point
     return [activate(y, attrs.activation, call.y)]
 
 
@@ -112,6 +112,7 @@ DENSE = register(
         macs=_macs,
         literals=_literals,
         int8=Int8Rule(weights=0),
-        samples=_samples_of,
+        int16=Int8Rule(weights=0),
+        samples=_samples.with_int16(_samples_of),
     )
 )

@@ -11,13 +11,14 @@ from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import Array, DType, Shape, Type
 from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
 from tinyfoundry.ops import _samples
-from tinyfoundry.ops._activation import Activation, activate, int8_or_float
+from tinyfoundry.ops._activation import Activation, activate, quantized_or_float
 from tinyfoundry.ops._window import (
     Window,
     check_weights,
     convolution_literals,
     correlate_channels,
     rescale_channels,
+    wide_sums,
 )
 
 
@@ -40,8 +41,10 @@ def _infer(attrs: DepthwiseConv2D, inputs: tuple[Type, ...]) -> list[tuple[Shape
 
 
 def _check(call: Call) -> Iterable[str]:
-    yield from int8_or_float((("input", call.x), ("output", call.y)))
+    yield from quantized_or_float((("input", call.x), ("output", call.y)))
     yield from check_weights(call, axis=3)
+    if call.x.dtype == DType.INT16 and call.inputs[2].dtype == DType.INT32:
+        yield f"bias is {call.inputs[2]}; wanted int64, as TensorFlow Lite has it for int16"
 
 
 def _reference(call: Call, values: Sequence[Array]) -> list[Array]:
@@ -50,7 +53,8 @@ def _reference(call: Call, values: Sequence[Array]) -> list[Array]:
     filters = w.reshape(*w.shape[1:3], x.shape[3], -1)
     if call.x.quant is None:
         return [activate(correlate_channels(x, filters, attrs.window) + b, attrs.activation, call.y)]
-    centred = x.astype(np.int32) - call.x.zero_point
+    # int32 is faster, and enough for int8.
+    centred = x.astype(np.int64 if wide_sums(call) else np.int32) - call.x.zero_point
     acc = correlate_channels(centred, filters, attrs.window) + b.astype(np.int64)
     return [activate(rescale_channels(acc, call), attrs.activation, call.y)]
 
@@ -85,6 +89,7 @@ DEPTHWISE_CONV2D = register(
         macs=_macs,
         literals=_literals,
         int8=Int8Rule(weights=3),
-        samples=_samples_of,
+        int16=Int8Rule(weights=3),
+        samples=_samples.with_int16(_samples_of, biases=(DType.INT64,)),
     )
 )

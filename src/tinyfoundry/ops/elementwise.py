@@ -11,13 +11,11 @@ from tinyfoundry.fixed import Ints, quantize_multiplier, requantize
 from tinyfoundry.ir.graph import Array, DType, Shape, Type, per_tensor
 from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
 from tinyfoundry.ops import _samples
-from tinyfoundry.ops._activation import Activation, activate, int8_or_float, quantized_limits
-from tinyfoundry.ops._binary import Arithmetic, Factors, binary_op, binary_samples
+from tinyfoundry.ops._activation import Activation, activate, quantized_limits, quantized_or_float
+from tinyfoundry.ops._binary import Arithmetic, Factors, binary_op, binary_samples, headroom
 from tinyfoundry.ops._rescale import check_ratio, float_quotient, rescale_literals, rescaled
 
-# Bits that sums shift differences of int8 values left by; 9 + 20 bits, and the sum of two, fit an int32.
-_HEADROOM = 20
-# The same for squared differences, of which the square must fit.
+# Bits that squared differences shift differences of int8 values left by: the square must fit an int32.
 _SQUARE_HEADROOM = 7
 
 
@@ -63,7 +61,7 @@ def _input_factors(call: Call) -> dict[str, tuple[int, int]]:
 
 def _add_factors(call: Call) -> Factors:
     """Multiplier and shift of both inputs and the output (Prepare of add.cc: scales as doubles)."""
-    y = quantize_multiplier(_common_scale(call) / (2**_HEADROOM * call.y.scale))
+    y = quantize_multiplier(_common_scale(call) / (2 ** headroom(call) * call.y.scale))
     return {**_input_factors(call), "y": y}
 
 
@@ -74,9 +72,9 @@ def _sub_factors(call: Call) -> Factors:
     return {**factors, "x2": (-multiplier, shift)}
 
 
-def _sum(factors: Factors, a: Ints, b: Ints) -> Ints:
-    left = requantize(a << _HEADROOM, *factors["x1"])
-    return requantize(left + requantize(b << _HEADROOM, *factors["x2"]), *factors["y"])
+def _sum(bits: int, factors: Factors, a: Ints, b: Ints) -> Ints:
+    left = requantize(a << bits, *factors["x1"])
+    return requantize(left + requantize(b << bits, *factors["x2"]), *factors["y"])
 
 
 def _scale_complaint(call: Call, power: float) -> str:
@@ -88,8 +86,9 @@ def _scale_complaint(call: Call, power: float) -> str:
 
 
 def _add_complaints(call: Call) -> Iterable[str]:
-    if _common_scale(call) >= call.y.scale * 2**_HEADROOM:
-        yield _scale_complaint(call, _common_scale(call) / 2**_HEADROOM)
+    most = 2 ** headroom(call)
+    if _common_scale(call) >= call.y.scale * most:
+        yield _scale_complaint(call, _common_scale(call) / most)
 
 
 def _sum_samples(rng: np.random.Generator, attributes: type[Add | Sub]) -> Iterable[Sample]:
@@ -104,7 +103,12 @@ ADD = binary_op(
     "add",
     "sum of two tensors, broadcast as numpy does, with fused activation",
     Add,
-    Arithmetic(np.add, lambda call, a, b: _sum(_add_factors(call), a, b), _add_factors, _add_complaints),
+    Arithmetic(
+        np.add,
+        lambda call, a, b: _sum(headroom(call), _add_factors(call), a, b),
+        _add_factors,
+        _add_complaints,
+    ),
     lambda rng: _sum_samples(rng, Add),
 )
 
@@ -112,7 +116,12 @@ SUB = binary_op(
     "sub",
     "difference of two tensors, broadcast as numpy does, with fused activation",
     Sub,
-    Arithmetic(np.subtract, lambda call, a, b: _sum(_sub_factors(call), a, b), _sub_factors, _add_complaints),
+    Arithmetic(
+        np.subtract,
+        lambda call, a, b: _sum(headroom(call), _sub_factors(call), a, b),
+        _sub_factors,
+        _add_complaints,
+    ),
     lambda rng: _sum_samples(rng, Sub),
     kernels="add",
 )
@@ -145,7 +154,7 @@ SQUARED_DIFFERENCE = binary_op(
     "squared_difference",
     "square of the difference of two tensors, broadcast as numpy does",
     SquaredDifference,
-    Arithmetic(_real_square, _squared_difference, _square_factors, _square_complaints),
+    Arithmetic(_real_square, _squared_difference, _square_factors, _square_complaints, int16=False),
     lambda rng: binary_samples(rng, SquaredDifference, lambda x1, x2: 128 * (x1.scale + x2.scale) ** 2),
 )
 
@@ -157,10 +166,12 @@ def _relu_infer(_attrs: Relu, inputs: tuple[Type, ...]) -> list[tuple[Shape, DTy
 def _relu_check(call: Call) -> Iterable[str]:
     if call.attrs.kind is Activation.NONE:
         yield "kind is none; wanted relu, relu6 or relu_n1_to_1"
-    mixed = list(int8_or_float((("input", call.x), ("output", call.y))))
+    mixed = list(quantized_or_float((("input", call.x), ("output", call.y))))
     yield from mixed
+    if call.x.dtype == DType.INT16 and call.attrs.kind is Activation.RELU_N1_TO_1:
+        yield "kind is relu_n1_to_1 on int16; wanted relu or relu6"
     if not mixed and call.x.quant is not None:
-        yield from check_ratio(_relu_ratio(call))
+        yield from check_ratio(_relu_ratio(call), call.x)
 
 
 def _relu_ratio(call: Call) -> float:
@@ -204,7 +215,10 @@ RELU = register(
         macs=_no_macs,
         literals=_relu_literals,
         int8=Int8Rule(),
-        samples=_relu_samples,
+        int16=Int8Rule(),
+        samples=_samples.with_int16(
+            _relu_samples, lambda s: s.call.attrs.kind is not Activation.RELU_N1_TO_1
+        ),
         in_place=(0,),
     )
 )

@@ -15,6 +15,7 @@ import numpy as np
 from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import Array, DType, Shape, Type
 from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
+from tinyfoundry.ops import _samples
 from tinyfoundry.ops._moves import check_moved, moved, no_macs
 from tinyfoundry.ops._strides import at_most_four_loops, broadcast_strides, copy_literals, strides
 
@@ -82,7 +83,7 @@ def _slice_check(call: Call) -> Iterable[str]:
 def _slice_literals(call: Call) -> Mapping[str, Literal]:
     pairs = zip(strides(call.x.shape), call.attrs.begin, strict=True)
     start = sum(step * begin for step, begin in pairs)
-    return {"x_start": start, **copy_literals(call.y.shape, _slice_steps(call))}
+    return {**copy_literals(call.y.shape, _slice_steps(call)), "x_start": start}
 
 
 def _slice_samples(rng: np.random.Generator) -> Iterable[Sample]:
@@ -127,7 +128,9 @@ STRIDED_SLICE = register(
         macs=no_macs,
         literals=_slice_literals,
         int8=Int8Rule(shared=True),
-        samples=_slice_samples,
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(_slice_samples),
+        kernels="copy",
     )
 )
 
@@ -185,7 +188,8 @@ GATHER = register(
         macs=no_macs,
         literals=_gather_literals,
         int8=Int8Rule(shared=True),
-        samples=_gather_samples,
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(_gather_samples),
     )
 )
 
@@ -240,6 +244,8 @@ BROADCAST = register(
         macs=no_macs,
         literals=_broadcast_literals,
         int8=Int8Rule(shared=True),
-        samples=_broadcast_samples,
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(_broadcast_samples),
+        kernels="copy",
     )
 )

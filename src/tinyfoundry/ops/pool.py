@@ -11,7 +11,7 @@ from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import Array, DType, Shape, Type
 from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
 from tinyfoundry.ops import _samples
-from tinyfoundry.ops._activation import Activation, activate, int8_or_float, quantized_limits
+from tinyfoundry.ops._activation import Activation, activate, quantized_limits, quantized_or_float
 from tinyfoundry.ops._window import Pair, Window, windows
 
 
@@ -47,7 +47,7 @@ def _infer(attrs: Pool, inputs: tuple[Type, ...]) -> list[tuple[Shape, DType]]:
 
 
 def _check(call: Call) -> Iterable[str]:
-    yield from int8_or_float((("input", call.x), ("output", call.y)))
+    yield from quantized_or_float((("input", call.x), ("output", call.y)))
     if call.x.quant != call.y.quant:
         yield f"output is {call.y}; wanted the quantization of the input, {call.x}"
 
@@ -123,7 +123,8 @@ AVERAGE_POOL2D = register(
         macs=_macs,
         literals=_literals,
         int8=Int8Rule(shared=True),
-        samples=_average_samples,
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(_average_samples),
     )
 )
 
@@ -139,6 +140,7 @@ MAX_POOL2D = register(
         macs=_macs,
         literals=_literals,
         int8=Int8Rule(shared=True),
-        samples=_maximum_samples,
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(_maximum_samples),
     )
 )

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyfoundry.fixed import Ints, quantize_multiplier, requantize
-from tinyfoundry.ir.graph import Array, Type
+from tinyfoundry.ir.graph import Array, DType, Type
 from tinyfoundry.op import Call
 from tinyfoundry.ops._activation import Activation
 from tinyfoundry.ops._binary import Arithmetic, Factors, binary_op, binary_samples
 from tinyfoundry.ops._rescale import check_ratio, float_quotient
 
-# Products of differences of int8 values take 17 bits; with these they still fit an int32.
+# Products of differences of int8 values take 17 bits; with these they still fit an int32. Those of int16
+# values take 31: there the factor must be below 1.
 _LARGEST_FACTOR = 2**14
 
 
@@ -44,11 +45,12 @@ def _product(call: Call, a: Ints, b: Ints) -> Ints:
 
 
 def _mul_complaints(call: Call) -> Iterable[str]:
-    if not _product_factor(call) < _LARGEST_FACTOR:
+    largest = 1 if call.x.dtype == DType.INT16 else _LARGEST_FACTOR
+    if not _product_factor(call) < largest:
         x1, x2 = call.inputs
         yield (
             f"input scales {x1.scale:g} and {x2.scale:g} are too large for output scale {call.y.scale:g}; "
-            f"wanted a product of less than {_LARGEST_FACTOR} of it"
+            f"wanted a product of less than {largest} of it"
         )
 
 
@@ -84,7 +86,7 @@ def _real_prelu(x: Array, slope: Array) -> Array:
 
 
 def _prelu_complaints(call: Call) -> Iterable[str]:
-    yield from check_ratio(_kept_factor(call))
+    yield from check_ratio(_kept_factor(call), call.x)
     yield from _mul_complaints(call)
 
 
@@ -92,7 +94,7 @@ PRELU = binary_op(
     "prelu",
     "max(x, 0) + slope * min(x, 0), the slopes being a tensor",
     Prelu,
-    Arithmetic(_real_prelu, _prelu, _prelu_factors, _prelu_complaints),
+    Arithmetic(_real_prelu, _prelu, _prelu_factors, _prelu_complaints, int16=False),
     lambda rng: binary_samples(
         rng, Prelu, lambda x1, x2: max(x1.scale, _product_scale(x1, x2)), keeps_first=True
     ),

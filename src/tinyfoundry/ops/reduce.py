@@ -15,7 +15,7 @@ from tinyfoundry.fixed import quantize_multiplier, requantize
 from tinyfoundry.ir.graph import Array, DType, Shape, Type, per_tensor
 from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
 from tinyfoundry.ops import _samples
-from tinyfoundry.ops._activation import Activation, activate, int8_or_float
+from tinyfoundry.ops._activation import Activation, activate, int8_or_float, quantized_or_float
 from tinyfoundry.ops._moves import check_moved, no_macs
 
 
@@ -57,7 +57,10 @@ def _infer(attrs: Reduction, inputs: tuple[Type, ...]) -> list[tuple[Shape, DTyp
 
 
 def _check(call: Call) -> Iterable[str]:
-    yield from int8_or_float((("input", call.x), ("output", call.y)))
+    faces = (("input", call.x), ("output", call.y))
+    yield from int8_or_float(faces) if isinstance(call.attrs, Sum) else quantized_or_float(faces)
+    if call.x.dtype == DType.INT16 and _count(call) >= 2**16:
+        yield f"{_count(call)} values to sum; wanted less than {2**16}, whose sum 32 bits hold"
     if len(_runs(call)) > 5:
         yield f"axes {call.attrs.axes} of {call.x}; wanted axes in at most two runs of neighbours"
 
@@ -165,7 +168,8 @@ MEAN = register(
         macs=no_macs,
         literals=_literals,
         int8=Int8Rule(),
-        samples=_samples_of,
+        int16=Int8Rule(),
+        samples=_samples.with_int16(_samples_of),
     )
 )
 
@@ -183,6 +187,7 @@ SUM = register(
         literals=_literals,
         int8=Int8Rule(),
         samples=partial(_samples_of, attributes=Sum),
+        kernels="mean",
     )
 )
 
@@ -208,6 +213,7 @@ REDUCE_MAX = register(
         macs=no_macs,
         literals=_run_literals,
         int8=Int8Rule(shared=True),
-        samples=partial(_samples_of, attributes=ReduceMax),
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(partial(_samples_of, attributes=ReduceMax)),
     )
 )

@@ -16,6 +16,7 @@ import numpy as np
 from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import Array, DType, Shape, Type
 from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
+from tinyfoundry.ops import _samples
 from tinyfoundry.ops._moves import check_moved, moved, no_macs
 from tinyfoundry.ops._window import Pair
 
@@ -107,7 +108,8 @@ RESIZE_NEAREST = register(
         macs=no_macs,
         literals=_nearest_literals,
         int8=Int8Rule(shared=True),
-        samples=partial(_samples_of, mappings=(*_MAPPINGS, (True, True))),
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(partial(_samples_of, mappings=(*_MAPPINGS, (True, True)))),
     )
 )
 
@@ -162,7 +164,7 @@ def _bilinear_reference(call: Call, values: Sequence[Array]) -> list[Array]:
     total = upper * (_ONE - down) + lower * down
     # Halves away from zero, by a division that truncates towards it.
     rounded = (np.abs(total) + _ONE * _ONE // 2) // (_ONE * _ONE)
-    return [(np.sign(total) * rounded).astype(np.int8)]
+    return [(np.sign(total) * rounded).astype(call.y.dtype.value)]
 
 
 def _bilinear_float(call: Call, x: Array) -> Array:
@@ -204,6 +206,7 @@ RESIZE_BILINEAR = register(
         macs=lambda call: 4 * call.y.elements,
         literals=_bilinear_literals,
         int8=Int8Rule(shared=True),
-        samples=_samples_of,
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(_samples_of),
     )
 )

@@ -119,7 +119,8 @@ PAD = register(
         macs=no_macs,
         literals=_pad_literals,
         int8=Int8Rule(shared=True),
-        samples=_pad_samples,
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(_pad_samples),
     )
 )
 
@@ -162,7 +163,8 @@ RESHAPE = register(
         macs=no_macs,
         literals=_no_literals,
         int8=Int8Rule(shared=True),
-        samples=_reshape_samples,
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(_reshape_samples),
         view=True,
     )
 )
@@ -226,7 +228,9 @@ TRANSPOSE = register(
         macs=no_macs,
         literals=_transpose_literals,
         int8=Int8Rule(shared=True),
-        samples=_transpose_samples,
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(_transpose_samples),
+        kernels="copy",
     )
 )
 
@@ -293,6 +297,7 @@ CONCATENATION = register(
         macs=no_macs,
         literals=_concatenation_literals,
         int8=Int8Rule(shared=True),
-        samples=_concatenation_samples,
+        int16=Int8Rule(shared=True),
+        samples=_samples.with_int16(_concatenation_samples),
     )
 )

@@ -14,10 +14,16 @@ from tinyfoundry.fixed import saturating_rounding_doubling_high_mul as multiply
 from tinyfoundry.ir.graph import Array, DType, Quantization, Shape, Type, per_tensor
 from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
 from tinyfoundry.ops import _samples
-from tinyfoundry.ops._activation import int8_or_float
+from tinyfoundry.ops._activation import quantized_or_float
+from tinyfoundry.ops._curve import curve_table, limited16, on_curve
 from tinyfoundry.ops._exp import SCALED_DIFF_INTEGER_BITS, exp_on_negative_values, reciprocal
 
 OUTPUT_QUANTIZATION: Quantization = per_tensor(1 / 256, -128)
+INT16_OUTPUT: Quantization = per_tensor(1 / 32768)
+
+# Of int16: exp(x) for x in [-10, 0], and 1 / (1 + x) for x in [0, 1].
+_EXPONENTIALS = curve_table(np.exp, (10 / 65535, 2**15 - 1), (2 / 65535, 0), np.float64)
+_RECIPROCALS = curve_table(lambda x: 1 / (1 + x), (1 / 65535, -(2**15)), (2 / 65535, 0), np.float64)
 
 _FRACTION_BITS = 31 - SCALED_DIFF_INTEGER_BITS
 # Sums of exponentials are in Q12.19, so one of 2**12 would overflow.
@@ -42,11 +48,13 @@ def _infer(_attrs: Softmax, inputs: tuple[Type, ...]) -> list[tuple[Shape, DType
 
 
 def _check(call: Call) -> Iterable[str]:
-    mixed = list(int8_or_float((("input", call.x), ("output", call.y))))
+    mixed = list(quantized_or_float((("input", call.x), ("output", call.y))))
     yield from mixed
     beta, depth = call.attrs.beta, call.x.shape[-1]
     if not (np.isfinite(beta) and beta > 0):
         yield f"beta is {beta}; wanted a positive number"
+    elif not mixed and call.x.dtype == DType.INT16:
+        yield from _check_int16(call)
     elif not mixed and call.x.quant is not None:
         if call.y.quant != OUTPUT_QUANTIZATION:
             yield f"output is {call.y}; wanted scale 1/256 and zero point -128"
@@ -54,6 +62,34 @@ def _check(call: Call) -> Iterable[str]:
             yield f"beta {beta:g} times input scale {call.x.scale:g}; wanted more than 2**-{_FRACTION_BITS}"
         if depth >= 2**_SUM_INTEGER_BITS:
             yield f"last dimension is {depth}; wanted less than {2**_SUM_INTEGER_BITS}"
+
+
+def _check_int16(call: Call) -> Iterable[str]:
+    if call.y.quant != INT16_OUTPUT:
+        yield f"output is {call.y}; wanted scale 1/32768 and zero point 0"
+    if not _int16_factor(call) < 2**14:
+        yield f"beta times input scale is {_int16_factor(call) * 10 / 65535:g}; wanted less than 2.5"
+    if call.x.shape[-1] >= 2**16:
+        yield f"last dimension is {call.x.shape[-1]}; wanted less than {2**16}"
+
+
+def _int16_factor(call: Call) -> float:
+    """What differences are multiplied by, so that -65535..0 stands for -10..0 (SoftmaxPrepare)."""
+    return float(np.float32(call.x.scale) * np.float32(call.attrs.beta)) / (10.0 / 65535.0)
+
+
+def _int16_reference(call: Call, x: Array) -> Array:
+    """SoftmaxInt16 of reference/softmax.h."""
+    difference = x.astype(np.int64) - x.max(axis=-1, keepdims=True)
+    place = requantize(difference, *quantize_multiplier(_int16_factor(call))) + 2**15 - 1
+    powers = on_curve(limited16(place), _EXPONENTIALS)
+    total = powers.sum(axis=-1, keepdims=True)
+    headroom = 32 - np.frexp(total.astype(np.float64))[1].astype(np.int64)
+    one_and_f = ((total << (headroom - 1)) + 2**13) >> 14
+    factor = on_curve(limited16(one_and_f - 2**15 - 2**16), _RECIPROCALS)
+    right = 31 - headroom
+    share: Array = np.clip((powers * factor + (1 << (right - 1))) >> right, 0, 2**15 - 1).astype(np.int16)
+    return share
 
 
 def _scaling(call: Call) -> tuple[int, int, int]:
@@ -75,6 +111,8 @@ def _reference(call: Call, values: Sequence[Array]) -> list[Array]:
     if call.x.quant is None:
         powers = np.exp((x - x.max(axis=-1, keepdims=True)) * np.float32(call.attrs.beta))
         return [(powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)]
+    if call.x.dtype == DType.INT16:
+        return [_int16_reference(call, x)]
     multiplier, shift, least = _scaling(call)
     difference = x.astype(np.int64) - x.max(axis=-1, keepdims=True)
     counts = difference >= least
@@ -95,10 +133,15 @@ def _macs(_call: Call) -> int:
 
 
 def _literals(call: Call) -> Mapping[str, Literal]:
+    rows, depth = prod(call.x.shape[:-1]), call.x.shape[-1]
+    if call.x.dtype == DType.INT16:
+        multiplier, shift = quantize_multiplier(_int16_factor(call))
+        tables: dict[str, Literal] = {"exponentials": _EXPONENTIALS, "reciprocals": _RECIPROCALS}
+        return {**tables, "rows": rows, "depth": depth, "multiplier": multiplier, "shift": shift}
     multiplier, shift, least = _scaling(call)
     return {
-        "rows": prod(call.x.shape[:-1]),
-        "depth": call.x.shape[-1],
+        "rows": rows,
+        "depth": depth,
         "multiplier": multiplier,
         "shift": shift,
         "least_difference": least,
@@ -128,6 +171,11 @@ def _samples_of(rng: np.random.Generator) -> Iterable[Sample]:
         x = Type(shape, DType.INT8, per_tensor(scale, _samples.pick_zero_point(rng)))
         y = Type(shape, DType.INT8, OUTPUT_QUANTIZATION)
         yield Sample(label, Call(Softmax(beta), (x,), (y,)), {})
+    for label, shape, scale, beta in cases:
+        if scale * beta < 100:
+            x = Type(shape, DType.INT16, per_tensor(scale / 256))
+            call = Call(Softmax(beta), (x,), (Type(shape, DType.INT16, INT16_OUTPUT),))
+            yield Sample(f"int16_{label}", call, {})
 
 
 SOFTMAX = register(
@@ -142,6 +190,7 @@ SOFTMAX = register(
         macs=_macs,
         literals=_literals,
         int8=Int8Rule(output=OUTPUT_QUANTIZATION),
+        int16=Int8Rule(output=INT16_OUTPUT),
         samples=_samples_of,
         # A row's maximum and sum are known before any of it is written.
         in_place=(0,),

@@ -13,7 +13,7 @@ from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import Array, DType, Quantization, Shape, Type, per_tensor
 from tinyfoundry.op import Call, Int8Rule, Op, Port, Sample, register
 from tinyfoundry.ops import _samples
-from tinyfoundry.ops._activation import Activation, activate, int8_or_float
+from tinyfoundry.ops._activation import Activation, activate, quantized_or_float
 from tinyfoundry.ops._window import (
     Pair,
     Window,
@@ -53,7 +53,7 @@ def _infer(attrs: TransposeConv, inputs: tuple[Type, ...]) -> list[tuple[Shape, 
 def _check(call: Call) -> Iterable[str]:
     if call.attrs.window.dilation != (1, 1):
         yield f"dilation is {call.attrs.window.dilation}; wanted (1, 1)"
-    yield from int8_or_float((("input", call.x), ("output", call.y)))
+    yield from quantized_or_float((("input", call.x), ("output", call.y)))
     yield from check_weights(call, axis=0)
 
 
@@ -124,6 +124,7 @@ TRANSPOSE_CONV = register(
         macs=_macs,
         literals=convolution_literals,
         int8=Int8Rule(weights=0),
-        samples=_samples_of,
+        int16=Int8Rule(weights=0),
+        samples=_samples.with_int16(_samples_of),
     )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,10 +19,21 @@ from tinyfoundry.fixed import (
 )
 from tinyfoundry.fixed import saturating_rounding_doubling_high_mul as multiply
 from tinyfoundry.ir.graph import Array
-from tinyfoundry.op import Call
-from tinyfoundry.ops._lookup import Function, lookup_op, lookup_samples, real_values, within_reach
+from tinyfoundry.op import Call, Literal
+from tinyfoundry.ops._curve import curve_table, on_curve
+from tinyfoundry.ops._lookup import (
+    Function,
+    Wide,
+    int16_samples,
+    lookup_op,
+    lookup_samples,
+    real_values,
+    within_reach,
+)
 from tinyfoundry.ops._rescale import check_ratio, float_quotient
 
+# exp of more than this is infinite in float32.
+_LARGEST_EXPONENT = 88.0
 # Fractional bits of a reciprocal square root before it is brought to the output's scale.
 _FRACTION = 20
 
@@ -58,12 +70,26 @@ def _abs_stored(call: Call, x: Ints) -> Ints:
     return magnitude + call.y.zero_point
 
 
+def _abs_complaints(call: Call) -> Iterable[str]:
+    yield from check_ratio(_abs_ratio(call), call.x)
+
+
+def _abs_literals(call: Call) -> dict[str, Literal]:
+    multiplier, shift = quantize_multiplier(_abs_ratio(call))  # of equal scales 1, which changes nothing
+    return {"multiplier": multiplier, "shift": shift}
+
+
 ABS = lookup_op(
     "abs",
     "magnitude",
     Abs,
-    Function(lambda _attrs, x: np.abs(x), _abs_stored, lambda call: check_ratio(_abs_ratio(call))),
-    lambda rng: lookup_samples(rng, [Abs()]),
+    Function(
+        lambda _attrs, x: np.abs(x),
+        _abs_stored,
+        _abs_complaints,
+        int16=Wide(_abs_stored, _abs_literals, _abs_complaints),
+    ),
+    int16_samples(lambda rng: lookup_samples(rng, [Abs()])),
 )
 
 
@@ -72,7 +98,36 @@ def _exp(_attrs: Exp, x: Array) -> Array:
         return np.exp(x.astype(np.float64)).astype(np.float32)
 
 
-EXP = lookup_op("exp", "exponential", Exp, Function(_exp), lambda rng: lookup_samples(rng, [Exp()]))
+def _exp_curve(call: Call) -> Array:
+    """LUTPopulate's table, in float32."""
+    return curve_table(lambda x: _exp(Exp(), x), (call.x.scale, 0), (call.y.scale, 0), np.float32)
+
+
+def _exp_complaints(call: Call) -> Iterable[str]:
+    largest = call.x.scale * 2**15 - math.log(call.y.scale)
+    if not largest < _LARGEST_EXPONENT:
+        yield (
+            f"input scale {call.x.scale:g} reaches exp({call.x.scale * 2**15:g}), which in steps of "
+            f"{call.y.scale:g} is beyond float32; wanted a smaller input scale"
+        )
+
+
+EXP = lookup_op(
+    "exp",
+    "exponential",
+    Exp,
+    Function(
+        _exp,
+        int16=Wide(
+            lambda call, x: on_curve(x, _exp_curve(call)),
+            lambda call: {"curve": _exp_curve(call)},
+            _exp_complaints,
+        ),
+    ),
+    int16_samples(
+        lambda rng: lookup_samples(rng, [Exp()]), suits=lambda sample: sample.call.x.scale * 2**7 < 60
+    ),
+)
 
 
 def _sqrt(_attrs: Sqrt, x: Array) -> Array:

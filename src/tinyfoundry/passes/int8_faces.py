@@ -1,5 +1,5 @@
-"""Takes float faces off an int8 network: its inputs and outputs become the int8 tensors behind quantize and
-dequantize.
+"""Takes float faces off a quantized network: its inputs and outputs become the int8 or int16 tensors behind
+quantize and dequantize.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Post-training quantisation: a float graph and the ranges of its activations -> the int8 graph.
+"""Post-training quantisation: a float graph and the ranges of its activations -> the int8 or 16x8 graph.
 
 TensorFlow Lite's int8 scheme: activations asymmetric with one scale, weights symmetric in [-127, 127] with a
 scale an output channel, biases int32 at input scale × weight scale
-(https://ai.google.dev/edge/litert/models/quantization_spec). What an op asks of the quantization around it is
-the op's own ``int8`` rule; the code knows no op by name.
+(https://ai.google.dev/edge/litert/models/quantization_spec). Its 16x8 scheme: activations int16, symmetric,
+zero point 0; weights the same, biases int64. What an op asks of the quantization around it is the op's own
+``int8`` or ``int16`` rule; the code knows no op by name.
 """
 
 from __future__ import annotations
@@ -27,23 +28,26 @@ _DEAD = 2.0**-16
 _LARGEST_BIAS = 2.0**30
 
 
-def quantise(graph: Graph, ranges: Ranges, *, float_faces: bool = False) -> Graph:
-    """The int8 graph of a float32 ``graph``.
+def quantise(
+    graph: Graph, ranges: Ranges, *, float_faces: bool = False, activations: DType = DType.INT8
+) -> Graph:
+    """The int8 graph of a float32 ``graph``, or the 16x8 graph where activations are to be int16.
 
     ranges: of every activation (``calibrate``); the range of an output whose quantization is fixed is not
     needed. float_faces: keep float32 inputs and outputs, with a quantize and a dequantize node between;
-    otherwise the graph's inputs and outputs are int8 and their types say with which scale and zero point.
+    otherwise the graph's inputs and outputs are stored values and their types say with which scale and zero
+    point.
 
     Raises:
-        GraphError: the graph is not float32 throughout (but for indices, which stay whole numbers), a node's
-        op has no rule, or a range is missing.
+        GraphError: the graph is not float32 throughout (but for indices, which stay whole numbers), nodes'
+        ops have no rule, or a range is missing.
     """
-    _check(graph)
-    activations = _activation_types(graph, ranges)
-    types = {**activations, **{name: graph.types[name] for name in graph.types if _counts(graph, name)}}
+    _check(graph, activations)
+    stored = _activation_types(graph, ranges, activations)
+    types = {**stored, **{name: graph.types[name] for name in graph.types if _counts(graph, name)}}
     constants = {name: value for name, value in graph.constants.items() if _counts(graph, name)}
     for node in graph.nodes:
-        for name, type_, value in _constants_of(graph, node, activations):
+        for name, type_, value in _constants_of(graph, node, stored, activations):
             if types.get(name, type_) != type_:
                 raise GraphError(
                     f"{_place(graph, node)}: constant '{name}' is needed with two quantizations; copy it"
@@ -53,24 +57,36 @@ def quantise(graph: Graph, ranges: Ranges, *, float_faces: bool = False) -> Grap
     return verify_ops(verify(_with_float_faces(quantised))) if float_faces else quantised
 
 
-def quantization_of(range_: Range) -> Quantization:
-    """The int8 quantization that covers ``range_`` and holds 0 exactly (Jacob et al., 2018, section 3)."""
+def quantization_of(range_: Range, dtype: DType = DType.INT8) -> Quantization:
+    """The quantization that covers ``range_`` and holds 0 exactly (Jacob et al., 2018, section 3).
+
+    In int16 its zero point is 0, and the largest magnitude is 32767 steps.
+    """
     low, high = min(range_.low, 0.0), max(range_.high, 0.0)
+    if dtype == DType.INT16:
+        magnitude = max(-low, high)
+        return per_tensor((magnitude if magnitude >= _NARROWEST else 1.0) / dtype.limits[1])
     if high - low < _NARROWEST:
         high = low + 1.0  # any scale holds a constant 0; this one is no extreme for the ops around it
     scale = float(np.float32((high - low) / 255))
     return per_tensor(scale, int(np.clip(np.round(-128 - low / scale), -128, 127)))
 
 
-def _check(graph: Graph) -> None:
+def _check(graph: Graph, activations: DType) -> None:
     for name, type_ in graph.types.items():
         if type_.dtype != "float32" and not _counts(graph, name):
             raise GraphError(
                 f"quantise: graph '{graph.name}', tensor '{name}' is {type_}; wanted float32 throughout"
             )
-    for node in graph.nodes:
-        if get_op(node.op).int8 is None:
-            raise GraphError(f"{_place(graph, node)}: op '{node.op}' has no int8 form; take it out first")
+    without = [node for node in graph.nodes if _rule_of(node, activations) is None]
+    if without and activations == DType.INT8:
+        op = without[0].op
+        raise GraphError(f"{_place(graph, without[0])}: op '{op}' has no int8 form; take it out first")
+    if without:
+        listed = ", ".join(f"{node.name} ({node.op})" for node in without)
+        raise GraphError(
+            f"quantise: graph '{graph.name}': no int16 form of {listed}; quantise to int8, or take them out"
+        )
 
 
 def _counts(graph: Graph, name: str) -> bool:
@@ -78,8 +94,13 @@ def _counts(graph: Graph, name: str) -> bool:
     return graph.types[name].dtype in (DType.INT32, DType.INT64)
 
 
-def _rule(node: Node) -> Int8Rule:
-    rule = get_op(node.op).int8
+def _rule_of(node: Node, activations: DType) -> Int8Rule | None:
+    op = get_op(node.op)
+    return op.int16 if activations == DType.INT16 else op.int8
+
+
+def _rule(node: Node, activations: DType) -> Int8Rule:
+    rule = _rule_of(node, activations)
     assert rule is not None  # _check refused the others
     return rule
 
@@ -94,15 +115,15 @@ def _weight_names(node: Node) -> tuple[str, ...]:
     return tuple(name for port, name in zip(ports, node.inputs, strict=True) if port.constant)
 
 
-def _activation_types(graph: Graph, ranges: Ranges) -> dict[str, Type]:
-    """int8 types of all tensors but weights and biases. Tensors that must share get the range that holds all
-    of theirs.
+def _activation_types(graph: Graph, ranges: Ranges, dtype: DType) -> dict[str, Type]:
+    """Quantized types of all tensors but weights and biases. Tensors that must share get the range that holds
+    all of theirs.
     """
-    groups = _groups(graph)
+    groups = _groups(graph, dtype)
     hulls: dict[str, Range] = {}
     fixed: dict[str, Quantization] = {}
     for node in graph.nodes:
-        rule = _rule(node)
+        rule = _rule(node, dtype)
         if rule.output is not None:
             fixed[groups[node.outputs[0]]] = rule.output
     for name, group in groups.items():
@@ -110,11 +131,11 @@ def _activation_types(graph: Graph, ranges: Ranges) -> dict[str, Type]:
             own = _range_of(graph, name, ranges)
             hull = hulls.get(group, own)
             hulls[group] = Range(min(own.low, hull.low), max(own.high, hull.high))
-    quants = {**{group: quantization_of(hull) for group, hull in hulls.items()}, **fixed}
-    return {name: Type(graph.types[name].shape, DType.INT8, quants[group]) for name, group in groups.items()}
+    quants = {**{group: quantization_of(hull, dtype) for group, hull in hulls.items()}, **fixed}
+    return {name: Type(graph.types[name].shape, dtype, quants[group]) for name, group in groups.items()}
 
 
-def _groups(graph: Graph) -> dict[str, str]:
+def _groups(graph: Graph, dtype: DType) -> dict[str, str]:
     """Every tensor that is no weight or bias -> the first tensor of its group; a group shares one
     quantization.
     """
@@ -132,7 +153,7 @@ def _groups(graph: Graph) -> dict[str, str]:
             continue
         for name in (*held, *node.outputs):
             root(name)
-        if _rule(node).shared:
+        if _rule(node, dtype).shared:
             for name in (*held[1:], *node.outputs):
                 parent[root(name)] = root(held[0])
     return {name: root(name) for name in parent}
@@ -149,12 +170,13 @@ def _range_of(graph: Graph, name: str, ranges: Ranges) -> Range:
 
 
 def _constants_of(
-    graph: Graph, node: Node, activations: Mapping[str, Type]
+    graph: Graph, node: Node, activations: Mapping[str, Type], dtype: DType
 ) -> Iterable[tuple[str, Type, Array]]:
     """Name, type and stored value of each constant that ``node`` reads."""
-    axis = _rule(node).weights
+    axis = _rule(node, dtype).weights
     if axis is not None:
         x, w, b = node.inputs
+        wide = DType.INT64 if dtype == DType.INT16 else DType.INT32
         weights, bias = graph.constants[w], graph.constants[b]
         scales = weight_scales(weights, bias, axis, activations[x].scale)
         quant = Quantization(tuple(scales), (0,) * len(scales), axis)
@@ -164,8 +186,8 @@ def _constants_of(
         yield w, Type(weights.shape, DType.INT8, quant), stored
         yield (
             b,
-            Type(bias.shape, DType.INT32),
-            np.round(bias / (activations[x].scale * steps)).astype(np.int32),
+            Type(bias.shape, wide),
+            np.round(bias / (activations[x].scale * steps)).astype(wide.value),
         )
     for name in node.inputs:
         if name in graph.constants and name in activations:
@@ -186,7 +208,8 @@ def weight_scales(weights: Array, bias: Array, axis: int, x_scale: float) -> Arr
 
 
 def _stored(value: Array, type_: Type) -> Array:
-    return np.clip(np.round(value / type_.scale) + type_.zero_point, -128, 127).astype(np.int8)
+    stored = np.round(value / type_.scale) + type_.zero_point
+    return np.clip(stored, *type_.dtype.limits).astype(type_.dtype.value)
 
 
 def _with_float_faces(graph: Graph) -> Graph:
@@ -194,7 +217,7 @@ def _with_float_faces(graph: Graph) -> Graph:
     faces = [name for name in (*graph.inputs, *graph.outputs) if not _counts(graph, name)]
     outside = {name: f"{name}_float" for name in faces}
     entry = [
-        Node(f"{n}_quantize", quantize.name, (outside[n],), (n,), quantize.attributes())
+        Node(f"{n}_quantize", quantize.name, (outside[n],), (n,), quantize.attributes(graph.types[n].dtype))
         for n in graph.inputs
         if n in outside
     ]

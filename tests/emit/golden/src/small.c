@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "small_tables.h"
+#include "tinyfoundry_dot.h"
 #include "tinyfoundry_fixed.h"
 
 #if defined(__GNUC__)
@@ -47,9 +48,7 @@ TF_KERNEL void conv2d_s8(const int8_t *x, const int8_t *w, const int32_t *b, int
                         }
                         const int8_t *const xs = image + (iy * in_w + ix) * in_c;
                         const int8_t *const ws = w + ((oc * kernel_h + ky) * kernel_w + kx) * in_c;
-                        for (int ic = 0; ic < in_c; ++ic) {
-                            acc += (xs[ic] - x_zero_point) * ws[ic];
-                        }
+                        TF_DOT_s8(acc, xs, ws, in_c, x_zero_point);
                     }
                 }
                 const int32_t scaled = tf_requantize(acc, multiplier[oc], shift[oc]) + y_zero_point;
@@ -69,9 +68,7 @@ TF_KERNEL void dense_s8(const int8_t *x, const int8_t *w, const int32_t *b, int8
             const int8_t *const xs = x + n * in_c;
             const int8_t *const ws = w + oc * in_c;
             int32_t acc = b[oc];
-            for (int ic = 0; ic < in_c; ++ic) {
-                acc += (xs[ic] - x_zero_point) * ws[ic];
-            }
+            TF_DOT_s8(acc, xs, ws, in_c, x_zero_point);
             const int32_t scaled = tf_requantize(acc, multiplier[oc], shift[oc]) + y_zero_point;
             y[n * out_c + oc] = (int8_t)tf_clamp(scaled, y_min, y_max);
         }

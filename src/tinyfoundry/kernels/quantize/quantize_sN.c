@@ -1,0 +1,16 @@
+/*
+op = "quantize"
+types = { x = "element", y = "element" }
+summary = "int8 or int16 to another scale and zero point, plain C"
+*/
+#include "tinyfoundry_fixed.h"
+
+/* y may be x: element i is written after it is read. */
+static inline void quantize_sN(const element_t *x, element_t *y, int elements, int32_t multiplier, int shift,
+                               int x_zero_point, int y_zero_point)
+{
+    for (int i = 0; i < elements; ++i) {
+        const int32_t scaled = tf_requantize(x[i] - x_zero_point, multiplier, shift) + y_zero_point;
+        y[i] = (element_t)tf_clamp(scaled, ELEMENT_MIN, ELEMENT_MAX);
+    }
+}

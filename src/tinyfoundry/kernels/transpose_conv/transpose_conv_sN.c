@@ -1,0 +1,45 @@
+/*
+op = "transpose_conv"
+types = { x = "element", w = "int8", b = "bias", y = "element" }
+summary = "transposed 2-D convolution, plain C, any stride, padding and kernel size"
+*/
+#include "tinyfoundry_dot.h"
+#include "tinyfoundry_fixed.h"
+
+/* Input x[batch][in_h][in_w][in_c], weights w[out_c][kernel_h][kernel_w][in_c],
+ * output y[batch][out_h][out_w][out_c]. Each output gathers the inputs whose kernels fall on it: input row iy
+ * puts its kernel's row ky on output row iy * stride_h - pad_top + ky. No buffer of sums is needed. */
+static inline void transpose_conv_sN(const element_t *x, const int8_t *w, const bias_t *b, element_t *y,
+                                     const int32_t *multiplier, const int8_t *shift, int batch, int in_h,
+                                     int in_w, int in_c, int out_h, int out_w, int out_c, int kernel_h,
+                                     int kernel_w, int stride_h, int stride_w, int pad_top, int pad_left,
+                                     int x_zero_point, int y_zero_point, int y_min, int y_max)
+{
+    for (int row = 0; row < batch * out_h; ++row) {
+        const element_t *const image = x + row / out_h * (in_h * in_w * in_c);
+        const int down = row % out_h + pad_top;
+        for (int ox = 0; ox < out_w; ++ox) {
+            const int across = ox + pad_left;
+            for (int oc = 0; oc < out_c; ++oc) {
+                sum_t acc = b[oc];
+                for (int ky = down % stride_h; ky < kernel_h && ky <= down; ky += stride_h) {
+                    const int iy = (down - ky) / stride_h;
+                    if (iy >= in_h) {
+                        continue;
+                    }
+                    for (int kx = across % stride_w; kx < kernel_w && kx <= across; kx += stride_w) {
+                        const int ix = (across - kx) / stride_w;
+                        if (ix >= in_w) {
+                            continue;
+                        }
+                        const element_t *const xs = image + (iy * in_w + ix) * in_c;
+                        const int8_t *const ws = w + ((oc * kernel_h + ky) * kernel_w + kx) * in_c;
+                        TF_DOT_sN(acc, xs, ws, in_c, x_zero_point);
+                    }
+                }
+                const int32_t scaled = tf_requantize_sum(acc, multiplier[oc], shift[oc]) + y_zero_point;
+                y[(row * out_w + ox) * out_c + oc] = (element_t)tf_clamp(scaled, y_min, y_max);
+            }
+        }
+    }
+}
