@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinyfoundry.jobs.litert import (
+    NodeJudge,
     as_convolution,
     as_unsigned,
     litert_interpreter,
@@ -12,8 +13,8 @@ from tinyfoundry.jobs.litert import (
 )
 
 __all__ = [
-    "LITERT_CURVES", "as_convolution", "as_unsigned", "litert_interpreter", "litert_judge", "litert_run",
-    "unsigned",
+    "LITERT_CURVES", "NodeJudge", "as_convolution", "as_unsigned", "litert_interpreter", "litert_judge",
+    "litert_run", "unsigned",
 ]  # fmt: skip
 
 LITERT_CURVES = frozenset({"gelu", "gelu_tanh", "log"})

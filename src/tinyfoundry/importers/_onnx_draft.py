@@ -141,6 +141,14 @@ class Draft:
             raise Unsupported(f"with {self.type(name).elements} elements (at most {MAX_ELEMENTS})")
         return obey(self.builder, op, tensors, attrs, name)
 
+    def add_all(self, op: str, tensors: Sequence[str], attrs: Any, key: str) -> tuple[str, ...]:
+        """Adds a float node with several outputs, named after ``key``."""
+        names = self.builder.apply_all(op, tensors, attrs, (), self.name(key))
+        largest = max(self.type(name).elements for name in names)
+        if largest > MAX_ELEMENTS:
+            raise Unsupported(f"with {largest} elements (at most {MAX_ELEMENTS})")
+        return names
+
     def view(self, tensor: str, shape: Shape) -> str:
         """A tensor's bytes under another shape."""
         tensor = self._viewed.get(tensor, tensor)  # a view of a view is one of what that is a view of

@@ -1,4 +1,4 @@
-"""The table of ONNX's operators: one row each, a function from a node to what its first output is."""
+"""The table of ONNX's operators: one row each, a function from a node to what its first outputs are."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from tinyfoundry.importers._onnx_picks import (
     where,
 )
 from tinyfoundry.importers._onnx_quant import Layout, dequantize, quantize, weighted
+from tinyfoundry.importers._onnx_recurrent import lstm
 from tinyfoundry.importers._onnx_reductions import (
     arg_max,
     global_pool,
@@ -337,6 +338,7 @@ ROWS: dict[str, Row] = {
     "Identity": _same,
     "InstanceNormalization": instance_normalization,
     "LayerNormalization": layer_normalization,
+    "LSTM": lstm,
     "LeakyRelu": leaky_relu,
     "MatMul": _matmul,
     "Max": pairwise("maximum"),

@@ -176,9 +176,9 @@ def _translate(model: Model, draft: Draft, node: Node) -> Iterator[str]:
     ):
         return
     try:
-        made = folded(draft, node) or ROWS[node.op](draft, node)
-        values = made if isinstance(made, tuple) else (made,)
-        draft.known.update((name, value) for name, value in zip(node.outputs, values, strict=False) if name)
+        found = folded(draft, node) or ROWS[node.op](draft, node)
+        results = found if isinstance(found, tuple) else (found,)
+        draft.known.update((name, value) for name, value in zip(node.outputs, results, strict=False) if name)
     except Unsupported as finding:
         yield f"{node.label} {finding}"
     except GraphError as error:

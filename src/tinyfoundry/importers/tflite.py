@@ -21,7 +21,7 @@ from tflite import TensorType
 
 from tinyfoundry.builder import identifier
 from tinyfoundry.errors import GraphError, ModelError
-from tinyfoundry.importers import _moves  # noqa: F401 - importing it enters its rows
+from tinyfoundry.importers import _moves, _recurrent  # noqa: F401 - importing them enters their rows
 from tinyfoundry.importers._draft import DTYPES, Draft, fail, has, unique_names
 from tinyfoundry.importers._emitted import emitted
 from tinyfoundry.importers._findings import refusal
@@ -144,6 +144,9 @@ def _unsupported_operators(model: Model) -> Iterator[str]:
             codes[op.code] += 1
         elif text := _unfused(op, row):
             codes[f"{op.code} with fused {text.upper()}"] += 1
+        else:
+            for text in row.variants(op, partial(op.option, row.options)):
+                codes[f"{op.code} {text}"] += 1
     yield from (f"{code} ({count}×)" for code, count in sorted(codes.items()))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyfoundry.data import load, split
 from tinyfoundry.errors import DataError, GraphError, ModelError, OptionError
-from tinyfoundry.interpret import interpret
+from tinyfoundry.interpret import Session
 from tinyfoundry.ir.graph import Array, DType, Graph, Shape
 from tinyfoundry.jobs.batches import Batches, gathered
 from tinyfoundry.op import value_limits
@@ -57,13 +57,13 @@ def to_int8(
             "data set that build reads) to quantise it, or give an int8 model"
         )
     graph = simplify(graph, Options(float_faces=True))
-    sets = calibration_inputs(calibration, graph, seed)
+    sets, session = calibration_inputs(calibration, graph, seed), Session(graph)
     done = 0
 
     def run(_graph: Graph, indices: Array, watch: Watch) -> None:
         nonlocal done
         for index in indices:
-            interpret(graph, [np.ascontiguousarray(values[index]) for values in sets], watch)
+            session.run([np.ascontiguousarray(values[index]) for values in sets], watch)
             done += 1
             progress(done, len(sets[0]))
 

@@ -84,7 +84,7 @@ def _by_nodes(graph: Graph) -> Graph:
     renamed = {
         written[0]: name
         for name, written in outputs.items()
-        if len(written) == 1 and name not in graph.types and written[0] not in graph.outputs
+        if len(written) == 1 and name not in graph.types and written[0] not in graph.lasting
     }
     nodes = tuple(
         replace(node, outputs=tuple(renamed.get(name, name) for name in node.outputs))
