@@ -46,12 +46,7 @@ def compile_model(
     example_input: Any = None,
 ) -> Built:
     """See ``api.compile``."""
-    if io not in FACES:
-        raise OptionError(f"--io '{io}': wanted int8 or float")
-    if samples < 1:
-        raise OptionError(f"--samples {samples}: wanted at least 1")
-    if seed < 0:
-        raise OptionError(f"--seed {seed}: wanted 0 or more")
+    _check_options(io, samples, seed)
     target = load_board(board)
     check_target(Path(output), calibration if isinstance(calibration, str | Path) else None)
     progress("import", 0, 1)
@@ -73,9 +68,23 @@ def compile_model(
         *_, report = prove_and_record(job, build, folder, sample_inputs(build.graph, samples, seed))
         write_report(report, folder)
         if calibration is not None:  # it was quantised here
-            with suppress(ModelError):  # what the format cannot express is no reason to fail
-                (folder / f"{build.name}.tflite").write_bytes(export(_by_nodes(graph)))
+            _leave_tflite(graph, folder / f"{build.name}.tflite")
         return Built(workspace.publish(), report)
+
+
+def _check_options(io: str, samples: int, seed: int) -> None:
+    if io not in FACES:
+        raise OptionError(f"--io '{io}': wanted int8 or float")
+    if samples < 1:
+        raise OptionError(f"--samples {samples}: wanted at least 1")
+    if seed < 0:
+        raise OptionError(f"--seed {seed}: wanted 0 or more")
+
+
+def _leave_tflite(graph: Graph, path: Path) -> None:
+    """Writes the network as .tflite; what the format cannot express is no reason to fail."""
+    with suppress(ModelError):
+        path.write_bytes(export(_by_nodes(graph)))
 
 
 def _by_nodes(graph: Graph) -> Graph:
