@@ -13,6 +13,9 @@ from tinyfoundry.jobs.litert import (
 )
 
 __all__ = [
-    "NodeJudge", "as_convolution", "as_unsigned", "litert_interpreter", "litert_judge", "litert_run",
-    "unsigned",
+    "LITERT_CURVES", "NodeJudge", "as_convolution", "as_unsigned", "litert_interpreter", "litert_judge",
+    "litert_run", "unsigned",
 ]  # fmt: skip
+
+LITERT_CURVES = frozenset({"gelu", "gelu_tanh", "log"})
+"""Functions of op ``curve`` that .tflite and LiteRT have."""

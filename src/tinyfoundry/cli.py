@@ -132,7 +132,7 @@ def build(
 
 @app.command()
 def compile(  # noqa: A001 - the verb that users expect
-    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx model, int8, int16 or float32.")],
+    model: Annotated[Path, typer.Argument(help="A .tflite, .onnx or .pt2 model, int8, int16 or float32.")],
     board: Board,
     output: Output,
     io: Annotated[
@@ -269,7 +269,9 @@ def export(
 
 @app.command()
 def verify(
-    model: Annotated[Path, typer.Argument(help="The .tflite or .onnx model that the build was made from.")],
+    model: Annotated[
+        Path, typer.Argument(help="The .tflite, .onnx or .pt2 model that the build was made from.")
+    ],
     built: Built,
     samples: Annotated[int, typer.Option(min=1, max=100_000, help="Inputs to make up and compare.")] = 200,
     data: Annotated[str | None, typer.Option(help="Real inputs besides, as `--calibration` takes.")] = None,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from graphs import inputs_of, single
-from litert import NodeJudge, as_convolution, as_unsigned, litert_run, unsigned
+from litert import LITERT_CURVES, NodeJudge, as_convolution, as_unsigned, litert_run, unsigned
 from tinyfoundry.board import Board, all_boards, load_board
 from tinyfoundry.emit.c import emit_c
 from tinyfoundry.emit.project import self_test
@@ -86,6 +86,8 @@ def test_reference_equals_litert(op: Op) -> None:
     LiteRT's own dense kernels round otherwise than a microcontroller's; one pixel's convolution judges them.
     """
     for sample in samples_of(op):
+        if op.name == "curve" and sample.call.attrs.function not in LITERT_CURVES:
+            continue  # LiteRT has none; tests/ops/test_curve.py holds each against another library
         graph = single(op, sample)
         if op.carried:
             assert_equal_to_node_judge(graph, f"{op.name}: {sample.label}")

@@ -21,6 +21,7 @@ from tinyfoundry.op import all_ops
 from tinyfoundry.ops._activation import Activation
 from tinyfoundry.ops._window import Window
 from tinyfoundry.ops.conv2d import Conv2D
+from tinyfoundry.ops.curve import Curve
 from tinyfoundry.ops.dense import Dense
 from tinyfoundry.ops.depthwise import DepthwiseConv2D
 from tinyfoundry.ops.elementwise import Add, Relu
@@ -76,6 +77,7 @@ def every_op(rng: np.random.Generator) -> Graph:
     back = TransposeConv(b.type_of(y).shape[1:3], Window((1, 1), (1, 1), (1, 1)))
     y = b.apply("transpose_conv", (y, constant("w4", 8, 3, 3, 8), constant("b4", 8)), back, name="spread")
     y = b.apply("batch_matmul", (y, constant("mixed_by", 1, 1, 8, 8)), name="mixed")
+    y = b.apply("curve", (y,), Curve("gelu"), name="curved")
     y = b.apply("mean", (y,), Mean((1, 2), keep_dims=True), name="mean")
     y = b.apply("reshape", (y,), Reshape((1, 8)), name="flat")
     # Behind what LiteRT judges: its reference kernel for int8 sums is wrong.

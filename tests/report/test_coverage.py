@@ -13,6 +13,7 @@ import pytest
 import tflite
 
 from graphs import single
+from litert import LITERT_CURVES
 from tinyfoundry.errors import ModelError
 from tinyfoundry.exporters.tflite import export
 from tinyfoundry.importers import tflite as tflite_importer
@@ -38,6 +39,8 @@ def test_what_the_exporter_writes_becomes_what_the_table_says(op: Op) -> None:
     """Read again, every sample of an op has no op that its operators are not said to become."""
     table = operators()["TFLite"]
     for sample in op.samples(np.random.default_rng(7)):
+        if op.name == "curve" and sample.call.attrs.function not in LITERT_CURVES:
+            continue
         graph = single(op, sample)
         model = export(alone(graph, graph.nodes[0]))
         said = {name for code in codes_of(model) for name in table[code]}

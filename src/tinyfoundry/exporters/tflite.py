@@ -138,6 +138,18 @@ def _leaky_relu(draft: Draft, node: Node) -> None:
     draft.add(node, "LEAKY_RELU", (1, 2), "LeakyReluOptions", {"Alpha": float(node.attrs.alpha)})
 
 
+@_row("curve")
+def _curve(draft: Draft, node: Node) -> None:
+    """The few of these functions that the format has."""
+    function = node.attrs.function
+    if function in ("gelu", "gelu_tanh"):
+        draft.add(node, "GELU", (1, 2), "GeluOptions", {"Approximate": function == "gelu_tanh"})
+    elif function == "log":
+        draft.add(node, "LOG", (1, 2), "")
+    else:
+        raise ModelError(f"node '{node.name}' ({node.op}): .tflite has no operator for {function}")
+
+
 _INT8_VERSION_1 = frozenset({"hard_swish", "prelu", "sqrt"})
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from tinyfoundry.data import load, split
 from tinyfoundry.errors import DataError, GraphError, ModelError, OptionError
 from tinyfoundry.ir.graph import Array, DType, Graph, Shape
+from tinyfoundry.jobs.batches import Batches, gathered
 from tinyfoundry.op import value_limits
 from tinyfoundry.passes.calibrate import Watch
 from tinyfoundry.passes.post_training import Interpreter, PostTraining, Quantised, post_training
@@ -26,7 +27,7 @@ _DATA_SETS = (frozenset({"x", "y"}), frozenset({"x_train"}))  # arrays of an .np
 
 def to_int8(
     graph: Graph,
-    calibration: str | Path | None,
+    calibration: str | Path | Batches | None,
     float_faces: bool,
     seed: int,
     progress: Callable[[int, int], None],
@@ -62,7 +63,7 @@ def to_int8(
 
 def quantised_model(
     graph: Graph,
-    calibration: str | Path,
+    calibration: str | Path | Batches,
     seed: int,
     progress: Callable[[int, int], None],
     options: PostTraining | None = None,
@@ -95,11 +96,14 @@ def is_quantised(graph: Graph) -> bool:
     return bool(dtypes & {DType.INT8, DType.INT16}) or DType.FLOAT32 not in dtypes
 
 
-def calibration_inputs(calibration: str | Path, graph: Graph, seed: int) -> list[Array]:
+def calibration_inputs(calibration: str | Path | Batches, graph: Graph, seed: int) -> list[Array]:
     """For each input of ``graph`` an array [n, *shape] of samples of its element type, n at most
     ``SAMPLES``; see ``model_inputs``.
     """
-    given = model_inputs(calibration, graph, seed, SAMPLES, "--calibration")
+    if isinstance(calibration, Batches):
+        given = gathered(calibration, graph, SAMPLES, _fitted)
+    else:
+        given = model_inputs(calibration, graph, seed, SAMPLES, "--calibration")
     dtypes = [graph.types[name].dtype.value for name in graph.inputs]
     return [array.astype(dtype) for array, dtype in zip(given, dtypes, strict=True)]
 

@@ -20,8 +20,9 @@ from tinyfoundry.jobs.assemble import (
     prove_and_record,
     write_report,
 )
+from tinyfoundry.jobs.batches import as_calibration
 from tinyfoundry.jobs.calibration import to_int8
-from tinyfoundry.jobs.importing import load_model
+from tinyfoundry.jobs.importing import import_model
 from tinyfoundry.jobs.limits import Limits
 from tinyfoundry.jobs.progress import Progress
 from tinyfoundry.jobs.samples import sample_inputs
@@ -33,7 +34,7 @@ FACES = ("int8", "float")
 
 
 def compile_model(
-    model: str | Path | Graph,
+    model: Any,
     board: str | Path,
     output: str | Path,
     io: str,
@@ -41,22 +42,19 @@ def compile_model(
     samples: int,
     seed: int,
     progress: Progress,
-    calibration: str | Path | None = None,
+    calibration: Any = None,
     quantisation: PostTraining | None = None,
+    example_input: Any = None,
 ) -> Built:
     """See ``api.compile``."""
-    if io not in FACES:
-        raise OptionError(f"--io '{io}': wanted int8 or float")
-    if samples < 1:
-        raise OptionError(f"--samples {samples}: wanted at least 1")
-    if seed < 0:
-        raise OptionError(f"--seed {seed}: wanted 0 or more")
+    _check_options(io, samples, seed)
     target = load_board(board)
-    check_target(Path(output), calibration)
+    check_target(Path(output), calibration if isinstance(calibration, str | Path) else None)
     progress("import", 0, 1)
-    graph = model if isinstance(model, Graph) else load_model(model)
+    graph, orders = import_model(model, example_input)
     progress("import", 1, 1, f"{len(graph.nodes)} ops")
     options: dict[str, Any] = {"samples": samples, "seed": seed, "io": io, **asdict(limits)}
+    calibration = as_calibration(calibration, orders)
     if calibration is not None:
         options["calibration"] = str(calibration)
     job = Job(target, limits, Options(float_faces=io == "float"), options, progress)
@@ -70,9 +68,23 @@ def compile_model(
         *_, report = prove_and_record(job, build, folder, sample_inputs(build.graph, samples, seed))
         write_report(report, folder)
         if calibration is not None:  # it was quantised here
-            with suppress(ModelError):  # what the format cannot express is no reason to fail
-                (folder / f"{build.name}.tflite").write_bytes(export(_by_nodes(graph)))
+            _leave_tflite(graph, folder / f"{build.name}.tflite")
         return Built(workspace.publish(), report)
+
+
+def _check_options(io: str, samples: int, seed: int) -> None:
+    if io not in FACES:
+        raise OptionError(f"--io '{io}': wanted int8 or float")
+    if samples < 1:
+        raise OptionError(f"--samples {samples}: wanted at least 1")
+    if seed < 0:
+        raise OptionError(f"--seed {seed}: wanted 0 or more")
+
+
+def _leave_tflite(graph: Graph, path: Path) -> None:
+    """Writes the network as .tflite; what the format cannot express is no reason to fail."""
+    with suppress(ModelError):
+        path.write_bytes(export(_by_nodes(graph)))
 
 
 def _by_nodes(graph: Graph) -> Graph:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tinyfoundry.errors import OptionError
 from tinyfoundry.interpret import entering, interpret
 from tinyfoundry.ir.graph import Array, Graph, Node, Type
+from tinyfoundry.jobs.batches import as_calibration
 from tinyfoundry.jobs.calibration import is_quantised, quantised_model
-from tinyfoundry.jobs.importing import load_model
+from tinyfoundry.jobs.importing import import_model
 from tinyfoundry.jobs.progress import Progress
 from tinyfoundry.op import call_of, get_op
 from tinyfoundry.passes.post_training import PostTraining, Quantised
@@ -94,11 +95,11 @@ def layer_errors(quantised: Quantised, sets: Sequence[Array]) -> tuple[LayerErro
 
 
 def model_errors(
-    model: str | Path | Graph, calibration: str | Path, how: PostTraining, seed: int, progress: Progress
+    model: Any, calibration: Any, how: PostTraining, seed: int, progress: Progress, example_input: Any = None
 ) -> tuple[LayerError, ...]:
     """See ``api.errors``."""
     progress("import", 0, 1)
-    graph = model if isinstance(model, Graph) else load_model(model)
+    graph, orders = import_model(model, example_input)
     progress("import", 1, 1, f"{len(graph.nodes)} ops")
     if is_quantised(graph):
         raise OptionError(f"errors of model '{graph.name}': it is quantised already; give its float32 form")
@@ -106,7 +107,10 @@ def model_errors(
     def told(done: int, total: int) -> None:
         progress("calibrate", done, total)
 
-    quantised, sets = quantised_model(graph, calibration, seed, told, how)
+    data = as_calibration(calibration, orders)
+    if data is None:
+        raise OptionError(f"errors of model '{graph.name}': no calibration data; give some inputs of it")
+    quantised, sets = quantised_model(graph, data, seed, told, how)
     progress("calibrate", 1, 1, quantised.how.text())
     return layer_errors(quantised, sets)
 

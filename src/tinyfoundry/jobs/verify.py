@@ -18,6 +18,7 @@ from tinyfoundry.importers.tflite import tensor_numbers
 from tinyfoundry.interpret import Session
 from tinyfoundry.ir.graph import Array, Graph
 from tinyfoundry.jobs.assemble import write_report
+from tinyfoundry.jobs.batches import GIVEN
 from tinyfoundry.jobs.calibration import is_quantised, to_int8
 from tinyfoundry.jobs.importing import load_model
 from tinyfoundry.jobs.litert import FileJudge, litert_version
@@ -116,6 +117,11 @@ def _pair(path: Path, loaded: Loaded, progress: Progress) -> _Pair:
     found = report.get("options")
     options: dict[str, Any] = found if isinstance(found, dict) else {}
     float_faces = options.get("io") == "float"
+    if options.get("calibration") == GIVEN:
+        raise InputError(
+            f"build {loaded.folder}: was calibrated with data {GIVEN}, which are gone; compile it with "
+            "the samples in an .npy, and verify that build"
+        )
     seed = options.get("seed")
     graph = load_model(path)
     if not is_quantised(graph):
