@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from tinyfoundry.importers.tflite import tensor_numbers
-from tinyfoundry.interpret import interpret
+from tinyfoundry.interpret import Session
 from tinyfoundry.ir.graph import Array, Graph
 from tinyfoundry.jobs.litert import FileJudge
 
@@ -20,9 +20,10 @@ def assert_layers_are_litert_s(
     model: the .tflite file that the graph was read from, which LiteRT then runs whole; else layer by layer.
     """
     judge = FileJudge(graph, model, {} if model is None else tensor_numbers(model))
+    session = Session(graph)
     for values in inputs:
         found: dict[str, Array] = {}
-        interpret(graph, values, found.__setitem__)
+        session.run(values, found.__setitem__)
         judged = judge.run(values)
         for node in graph.nodes:
             for name in node.outputs:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 import float_nets
+import memory_nets
 import onnx_nets
 import zoo_torch
 from detector import Detector
@@ -76,7 +77,7 @@ def graph_of(files: Files) -> Graph:
     """The int8 network that is compiled from the files, after all passes."""
     graph = load_model(files.model)
     calibration = None if files.calibration is None else str(files.calibration)
-    graph = to_int8(graph, calibration, float_faces=False, seed=0, progress=lambda *_: None)
+    graph, _ = to_int8(graph, calibration, float_faces=False, seed=0, progress=lambda *_: None)
     return simplify(graph, Options(float_faces=files.io == "float"))
 
 
@@ -235,6 +236,8 @@ NETS: dict[str, Callable[[], Graph | bytes]] = {
     "super_resolution": super_resolution,
     "decoder": zoo_torch.decoder,
     "words": words,
+    "lstm": lambda: memory_nets.lstm_net(1, steps=6, features=8, units=9),
+    "keyword_svdf": lambda: memory_nets.svdf_net(2),
     **float_nets.NETS,  # transformer, U-Net, squeeze and excite, layer normalisation
 }
 """Name -> network."""
