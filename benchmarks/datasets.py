@@ -37,13 +37,13 @@ HEADER = (
 )
 
 
-def tinydata(name: str) -> dict[str, Any]:
-    """A packed data set of the shared folder."""
+def tinydata(name: str, *only: str) -> dict[str, Any]:
+    """A packed data set of the shared folder; all its arrays, or those named."""
     path = shared() / "data" / "tinydata.py"
     spec = importlib.util.spec_from_file_location("tinydata", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.load(shared() / "data" / f"{name}.npz")
+    return module.load(shared() / "data" / f"{name}.npz", only or None)
 
 
 def digits(_folder: Path) -> str:

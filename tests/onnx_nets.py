@@ -133,6 +133,32 @@ def autoencoder(seed: int = 0) -> bytes:
     return net.bytes()
 
 
+def movers(seed: int = 0) -> bytes:
+    """Operators that pick, repeat, resize, reduce and normalise, one after the other; no network of use."""
+    net = Net((1, 6, 8, 8), seed, opset=18)
+
+    def ints(*values: int) -> str:
+        return net.constant(values, np.int64)
+
+    net.conv(8, 6, 3, group=2), net.add("Slice", net.last, ints(7), ints(-9), ints(2), ints(-1))
+    net.add("Split", net.last, ints(4, 4), outputs=2, axis=1)
+    net.add("Gather", net.nodes[-1].output[1], ints(0, 3, 1, -1), axis=1)
+    net.add("DepthToSpace", blocksize=2, mode="CRD"), net.add("SpaceToDepth", blocksize=2)
+    net.add("Resize", net.last, "", net.constant([1.0, 1.0, 2.0, 0.5]), mode="linear")
+    net.add("Resize", net.last, "", "", ints(1, 4, 5, 6), nearest_mode="ceil")
+    net.add("Pad", net.last, ints(0, 0, 1, 2, 0, 0, 1, 0), mode="reflect")
+    net.add("GroupNormalization", net.last, net.random(2), net.random(2), num_groups=2)
+    net.add("InstanceNormalization", net.last, net.random(4), net.random(4))
+    net.add("Reshape", net.last, ints(1, 2, 2, 7, 8)), net.add("Transpose", perm=[0, 2, 1, 4, 3])
+    net.add("Reshape", net.last, ints(1, 4, 8, 7)), net.add("Softplus")
+    net.add("Clip", net.last, net.constant(0.1)), net.add("Pow", net.last, net.constant(3.0))
+    net.add("LayerNormalization", net.last, net.random(7), axis=-1)
+    net.add("ReduceL2", net.last, ints(1), keepdims=1), net.add("Tile", net.last, ints(1, 2, 1, 1))
+    net.add("Expand", net.last, ints(1, 2, 8, 7)), net.add("Div", net.constant(1.0), net.last)
+    net.add("MatMul", net.random(2, 3, 8), net.last), net.add("ArgMax", axis=1)
+    return net.bytes()
+
+
 NETS = {"mobilenet": mobilenet, "resnet": resnet, "ds_cnn": ds_cnn, "autoencoder": autoencoder}
 
 

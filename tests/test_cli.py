@@ -58,7 +58,7 @@ def test_compile_leaves_a_whole_build(built: Path) -> None:
     assert found == [
         "CMakeLists.txt", "build.json", "golden/input0.npy", "golden/output0.npy", "golden/self_test.c",
         "include/small.h", "report.html", "report.json", "src/small.c", "src/small_tables.c",
-        "src/small_tables.h", "src/tinyfoundry_fixed.h",
+        "src/small_tables.h", "src/tinyfoundry_dot.h", "src/tinyfoundry_fixed.h",
     ]  # fmt: skip
     assert sorted(path.name for path in built.parent.iterdir()) == ["built", "small.tflite"]
 

@@ -83,7 +83,8 @@ def test_commands_parse(words: list[str]) -> None:
 @ALL
 def test_commands_and_options_in_the_text_exist(page: str) -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    options = {option for c in commands.values() for parameter in c.params for option in parameter.opts}
+    parameters = [parameter for c in commands.values() for parameter in c.params]
+    options = {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
     for span in spans(PAGES[page]):
         if match := re.match(r"tinyfoundry (\w+)", span):
             assert match[1] in commands, f"{page}: `{span}`"
@@ -183,3 +184,14 @@ def test_the_page_on_the_report_names_its_keys(recordings: Path, tmp_path: Path)
     assert not told - real, f"docs/report.md: told but not real: {sorted(told - real)}"
     assert not real - told, f"docs/report.md: real but not told: {sorted(real - told)}"
     assert all(compiled.report[key] is None for key in ("accuracy", "confusion", "search", "data"))
+
+
+def test_the_page_on_pytorch_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    names: dict[str, Any] = {}
+    for block in fences(PAGES["docs/from-pytorch.md"], "python"):
+        exec(compile(block, "docs/from-pytorch.md", "exec"), names)
+    assert (tmp_path / "out" / "net" / "report.html").is_file()

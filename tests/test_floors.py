@@ -61,6 +61,7 @@ OPTIONAL = frozenset({"torch", "sklearn", "scipy", "PIL", "ai_edge_litert", "onn
 
 LOADS_OPTIONAL: dict[str, frozenset[str]] = {
     "tinyfoundry.search.fit": frozenset({"torch"}),
+    "tinyfoundry.search.rounding": frozenset({"torch"}),
     "tinyfoundry.search.twin": frozenset({"torch"}),
 }
 """... but for these modules, each with the packages it loads. They are the one kind of our own modules that a

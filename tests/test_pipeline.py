@@ -12,7 +12,9 @@ from small_nets import random_net
 from tinyfoundry.board import load_board
 from tinyfoundry.builder import Builder
 from tinyfoundry.errors import DoesNotFit, ModelError
-from tinyfoundry.ir.graph import DType, Type
+from tinyfoundry.ir.graph import DType, Type, per_tensor
+from tinyfoundry.ops._window import Window
+from tinyfoundry.ops.conv2d import Conv2D
 from tinyfoundry.ops.convert import Dequantize, Quantize
 from tinyfoundry.ops.elementwise import Add, Relu
 from tinyfoundry.ops.indexing import Broadcast
@@ -97,3 +99,28 @@ def test_the_passes_are_at_work() -> None:
     build = compile_graph(small_net(), BOARD)
     assert [layer.function for layer in build.layers] == ["small_layer_0_conv", "small_layer_1_scores"]
     assert build.planned.lower_bound <= build.planned.arena_bytes == 24
+
+
+def test_fast_kernels_are_taken_as_far_as_their_scratch_fits() -> None:
+    """On a core with faster kernels that need scratch: all of them, none, or those that do most."""
+    board = load_board("nucleo-f446re")
+    b, rng = Builder("two_layers"), np.random.default_rng(3)
+    x = b.input("x", Type((1, 8, 8, 8), DType.INT8, per_tensor(0.1)))
+    for name, units in (("wide", 16), ("narrow", 4)):
+        channels = b.type_of(x).shape[3]
+        w = b.constant("w", rng.integers(-50, 50, (units, 3, 3, channels)).astype(np.int8), per_tensor(0.01))
+        bias = b.constant("bias", np.zeros(units, np.int32))
+        attrs = Conv2D(Window(pad_h=(1, 1), pad_w=(1, 1)))
+        x = b.apply("conv2d", (x, w, bias), attrs, per_tensor(0.5), name)
+    graph = b.finish(x)
+
+    def kernels(arena_bytes: int | None) -> tuple[list[bool], int]:
+        build = compile_graph(graph, board, Options(arena_bytes=arena_bytes))
+        return ["dsp" in layer.kernel.isa for layer in build.layers], build.planned.arena_bytes
+
+    fast, most = kernels(None)
+    lean, least = kernels(0)
+    assert (fast, lean) == ([True, True], [False, False])
+    assert least < most
+    assert kernels(most - 1) == ([True, False], kernels(most - 1)[1])
+    assert least < kernels(most - 1)[1] < most

@@ -1,4 +1,7 @@
-"""The five trained models of the shared folder, from the file to the simulated board, against LiteRT."""
+"""The models of the shared folder, from the file to the simulated board, against LiteRT.
+
+Few inputs here; ``benchmarks/models.py`` holds them all on the board against LiteRT on 50 and more.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,11 @@ import numpy as np
 import pytest
 
 import tinyfoundry
+from backbones import load_backbone
 from graphs import random_input
+from judged import assert_layers_are_litert_s
 from litert import litert_judge
+from tinyfoundry.exporters.tflite import export
 from tinyfoundry.importers.tflite import load
 from tinyfoundry.passes.int8_faces import int8_faces
 
@@ -58,3 +64,40 @@ def test_a_shared_model_is_exact_on_risc_v(
     assert built.report["exact"]["mismatches"] == 0
     assert built.report["exact"]["inputs"] == 3
     assert built.report["ram"]["arena"] == ARENA[name]
+
+
+LARGE = (
+    "zoo/mbv2-w0.35-r144.tflite",
+    "zoo/mcunet-in2.tflite",
+    "zoo/proxyless-w0.3-r176.tflite",
+    "backbones/mbv2-w035-imagenet-int8.npz",
+    "backbones/mcunet-5fps-imagenet-int8.npz",
+    "backbones/proxyless-w03-imagenet-int8.npz",
+)
+
+
+def large_model(shared: Path, name: str, folder: Path) -> Path:
+    """A .tflite file; a backbone is written as one."""
+    source = shared / "models" / name
+    if source.suffix == ".tflite":
+        return source
+    target = folder / f"{source.stem}.tflite"
+    target.write_bytes(export(load_backbone(source)))
+    return target
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_every_layer_of_a_large_model_is_litert_s(name: str, shared: Path, tmp_path: Path) -> None:
+    path = large_model(shared, name, tmp_path)
+    data, graph = path.read_bytes(), load(path)
+    rng = np.random.default_rng(5)
+    inputs = [[random_input(rng, graph.types[face]) for face in graph.inputs] for _ in range(2)]
+    assert_layers_are_litert_s(graph, inputs, data)
+
+
+@pytest.mark.parametrize(("name", "arena"), [(LARGE[0], 311_040), (LARGE[4], 163_840)])
+def test_a_large_model_is_exact_on_the_board(name: str, arena: int, shared: Path, tmp_path: Path) -> None:
+    path, out = large_model(shared, name, tmp_path), tmp_path / "out"
+    report = tinyfoundry.compile(path, board="nucleo-l4r5zi", output=out, samples=1, seed=2).report
+    assert report["exact"]["mismatches"] == 0
+    assert report["ram"]["arena"] == arena

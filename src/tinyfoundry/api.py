@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
@@ -11,11 +12,17 @@ from tinyfoundry.ir.graph import Graph
 from tinyfoundry.jobs.assemble import Built
 from tinyfoundry.jobs.build import build_from_data
 from tinyfoundry.jobs.compile import compile_model
+from tinyfoundry.jobs.errors import LayerError, model_errors
 from tinyfoundry.jobs.limits import Limits
 from tinyfoundry.jobs.loaded import Loaded, dequantised
 from tinyfoundry.jobs.progress import Progress, silent
 from tinyfoundry.jobs.verify import Verification, verify_build
 from tinyfoundry.packages import About, export_package
+from tinyfoundry.passes.observe import observer_of
+from tinyfoundry.passes.post_training import PostTraining, activations_of
+
+if TYPE_CHECKING:
+    from tinyfoundry.importers.torch import Example, TorchModel
 
 __all__ = [
     "Built",
@@ -24,6 +31,7 @@ __all__ = [
     "Verification",
     "build",
     "compile",
+    "errors",
     "export",
     "load",
     "simulate",
@@ -59,7 +67,8 @@ def build(
 
 
 def compile(  # noqa: A001 - the verb that users expect
-    model: str | Path | Graph,
+    model: str | Path | Graph | TorchModel,
+    example_input: Example | None = None,
     *,
     board: str | Path,
     output: str | Path,
@@ -68,23 +77,58 @@ def compile(  # noqa: A001 - the verb that users expect
     samples: int = 20,
     seed: int = 0,
     progress: Progress = silent,
-    calibration: str | Path | None = None,
+    calibration: str | Path | Iterable[Any] | None = None,
     activations: str = "int8",
+    observer: str | None = None,
+    equalise: bool | None = None,
+    bias_correction: bool | None = None,
 ) -> Built:
-    """A trained model (.tflite, .onnx, or a graph) in, C out, proven bit for bit on ``samples`` inputs.
+    """A trained model in, C out, proven bit for bit on ``samples`` inputs.
 
+    model: a .tflite, .onnx or .pt2 file, a graph, or of torch an ``nn.Module`` or ``ExportedProgram``.
+    example_input: what a module is called with, a tensor or several; the first axis is the batch, of any
+    size: the C computes one at a time. The module is not changed, nor need it be in ``eval()``.
     io: "int8" takes float faces off (scale and zero point are in the header), "float" keeps them.
     calibration: for a float32 model, inputs to quantise it with: an .npy or .npz of what the model is fed, or
-    a data set as ``build`` reads it, whose features are then normalised as ``build`` does. activations: what
-    these then become, "int8" or "int16" (weights are int8 in both).
+    a data set as ``build`` reads it, whose features are then normalised as ``build`` does; or batches of what
+    the module is called with, as a DataLoader yields them: tensors or arrays, (x, y) pairs of which y is left
+    out, or dicts by the names of the inputs. The first 500 samples are used.
+    Images lie N H W C in the C code, where torch and ONNX have N C H W.
+    activations: what these then become, "int8" or "int16" (weights are int8 in both). observer: what their
+    ranges are made by: "min-max", "percentile" or "mse". equalise: even out channels between layers.
+    bias_correction: take mean errors out of the biases. Where one is None, what has the least error on the
+    calibration inputs is kept.
 
     Raises:
         ModelError: the file is damaged or uses something unsupported, or is float32 and nothing is given to
-        calibrate it with. DataError: the calibration data do not suit the model. DoesNotFit: it needs more
+        calibrate it with; or torch cannot export the module. ToolError: a package is missing that reading the
+        model takes. DataError: the calibration data do not suit the model. DoesNotFit: it needs more
         than the limits or the board allow. OptionError, Mismatch, SimulationError: as in ``build``.
     """
-    chosen = limits or Limits()
-    return compile_model(model, board, output, io, chosen, samples, seed, progress, calibration, activations)
+    how = _post_training(observer, equalise, bias_correction, activations)
+    bounds = limits or Limits()
+    return compile_model(
+        model, board, output, io, bounds, samples, seed, progress, calibration, how, example_input
+    )
+
+
+def errors(
+    model: str | Path | Graph | TorchModel,
+    calibration: str | Path | Iterable[Any],
+    example_input: Example | None = None,
+    *,
+    observer: str | None = None,
+    equalise: bool | None = None,
+    bias_correction: bool | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> tuple[LayerError, ...]:
+    """How far each layer of a float32 model is from its float form once it is int8, the worst first.
+
+    Arguments and errors as in ``compile``; the figures are over some of the calibration inputs.
+    """
+    how = _post_training(observer, equalise, bias_correction)
+    return model_errors(model, calibration, how, seed, progress, example_input)
 
 
 def load(folder: str | Path, board: str | Path | None = None) -> Loaded:
@@ -145,3 +189,10 @@ def verify(
         OptionError: samples or seed is out of range. SimulationError: the program misbehaved on the board.
     """
     return verify_build(model, folder, samples, data, seed, progress)
+
+
+def _post_training(
+    observer: str | None, equalise: bool | None, bias_correction: bool | None, activations: str = "int8"
+) -> PostTraining:
+    ranges = None if observer is None else observer_of(observer)
+    return PostTraining(ranges, equalise, bias_correction, activations_of(activations))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinyfoundry.errors import GraphError
-from tinyfoundry.ir.graph import Array, DType, Graph, Node, Quantization, Type
+from tinyfoundry.ir.graph import Array, DType, Graph, Node, Quantization, State, Type
 from tinyfoundry.ir.verify import verify
 from tinyfoundry.op import get_op, verify_ops
 
@@ -30,6 +30,7 @@ class Builder:
         self._nodes: list[Node] = []
         self._types: dict[str, Type] = {}
         self._constants: dict[str, Array] = {}
+        self._states: dict[str, State] = {}
 
     def input(self, name: str, type_: Type) -> str:
         """Adds an input of the graph; returns its name."""
@@ -42,6 +43,24 @@ class Builder:
         array = np.ascontiguousarray(value).reshape(np.shape(value))
         self._constants[unique] = array
         return self._new(unique, Type(array.shape, DType(str(array.dtype)), quant))
+
+    def state(self, name: str, type_: Type, initial: Array | None = None) -> str:
+        """Adds a state, by default zero before the first run (the zero point where it has one); returns its
+        name. ``update`` must follow.
+        """
+        zero = 0 if type_.quant is None else type_.zero_point
+        start = np.full(type_.shape, zero, type_.dtype.value) if initial is None else initial
+        self._states[name] = State("", start)
+        return self._new(name, type_)
+
+    def update(self, state: str, tensor: str) -> None:
+        """Makes ``tensor`` the value of ``state`` in the next run; GraphError when it has another."""
+        before = self._states[state]
+        if before.next:
+            raise GraphError(
+                f"graph '{self._name}': state '{state}' has two updates, '{before.next}' and '{tensor}'"
+            )
+        self._states[state] = State(tensor, before.initial)
 
     def apply(
         self,
@@ -57,15 +76,45 @@ class Builder:
         attrs: the op's attributes; its defaults when None. quant: quantization of the output. dtype:
         overrides the inferred element type where the op leaves a choice (quantize).
         """
+        unique = self._unique(name or f"{op}_{len(self._nodes)}")
+        (output,) = self._added(op, inputs, attrs, (quant,), (unique,), dtype)
+        return output
+
+    def apply_all(
+        self,
+        op: str,
+        inputs: Sequence[str],
+        attrs: Any = None,
+        quants: Sequence[Quantization | None] = (),
+        name: str | None = None,
+    ) -> tuple[str, ...]:
+        """Adds a node with several outputs; returns their names: the node's, then with the ports' appended.
+
+        quants: quantization of each output, none by default.
+        """
+        ports = get_op(op).outputs
+        unique = self._unique(name or f"{op}_{len(self._nodes)}")
+        names = (unique, *(self._unique(f"{unique}_{port.name}") for port in ports[1:]))
+        return self._added(op, inputs, attrs, tuple(quants) or (None,) * len(ports), names, None)
+
+    def _added(
+        self,
+        op: str,
+        inputs: Sequence[str],
+        attrs: Any,
+        quants: Sequence[Quantization | None],
+        names: tuple[str, ...],
+        dtype: DType | None,
+    ) -> tuple[str, ...]:
         record = get_op(op)
         attributes = record.attributes() if attrs is None else attrs
         inferred = record.infer(attributes, tuple(self._types[i] for i in inputs))
-        if len(inferred) != 1:
+        if len(inferred) != len(names):
             raise GraphError(f"op '{op}' has {len(inferred)} outputs; Builder.apply adds nodes with one")
-        shape, inferred_dtype = inferred[0]
-        unique = self._unique(name or f"{op}_{len(self._nodes)}")
-        self._nodes.append(Node(unique, op, tuple(inputs), (unique,), attributes))
-        return self._new(unique, Type(shape, dtype or inferred_dtype, quant))
+        self._nodes.append(Node(names[0], op, tuple(inputs), names, attributes))
+        for name, (shape, inferred_dtype), quant in zip(names, inferred, quants, strict=True):
+            self._new(name, Type(shape, dtype or inferred_dtype, quant))
+        return names
 
     def type_of(self, tensor: str) -> Type:
         """Type of a tensor added so far."""
@@ -78,8 +127,9 @@ class Builder:
     def finish(self, *outputs: str) -> Graph:
         """The graph with these outputs, verified; GraphError where a rule is broken."""
         graph = Graph(
-            self._name, tuple(self._inputs), outputs, tuple(self._nodes), self._types, self._constants
-        )
+            self._name, tuple(self._inputs), outputs, tuple(self._nodes), self._types, self._constants,
+            self._states,
+        )  # fmt: skip
         return verify_ops(verify(graph))
 
     def _new(self, name: str, type_: Type) -> str:

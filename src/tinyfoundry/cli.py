@@ -8,6 +8,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -61,6 +62,29 @@ Latency = Annotated[str | None, typer.Option(help="Longest inference at the boar
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Everything random follows from it.")]
 Built = Annotated[Path, typer.Argument(help="Folder that `build` or `compile` made.")]
 
+Calibration = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATA",
+        help="Quantise a float32 model with this: .npy or .npz of its inputs, or data as for `build`.",
+    ),
+]
+Observer = Annotated[
+    str | None,
+    typer.Option(help="Ranges by `min-max`, `percentile` or `mse`. [default: whichever errs least]"),
+]
+Equalise = Annotated[
+    bool | None,
+    typer.Option("--equalise/--no-equalise", help="Even out channels. [default: where that errs less]"),
+]
+BiasCorrection = Annotated[
+    bool | None,
+    typer.Option(
+        "--bias-correction/--no-bias-correction",
+        help="Take mean errors out of the biases. [default: where that errs less]",
+    ),
+]
+
 Package = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="Folder, .zip or .pack to create; an earlier package is replaced."),
@@ -108,7 +132,7 @@ def build(
 
 @app.command()
 def compile(  # noqa: A001 - the verb that users expect
-    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx model, int8, int16 or float32.")],
+    model: Annotated[Path, typer.Argument(help="A .tflite, .onnx or .pt2 model, int8, int16 or float32.")],
     board: Board,
     output: Output,
     io: Annotated[
@@ -119,13 +143,10 @@ def compile(  # noqa: A001 - the verb that users expect
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     samples: Annotated[int, typer.Option(min=1, max=100_000, help="Inputs to prove exactness on.")] = 20,
-    calibration: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATA",
-            help="Quantise a float32 model with this: .npy or .npz of its inputs, or data as for `build`.",
-        ),
-    ] = None,
+    calibration: Calibration = None,
+    observer: Observer = None,
+    equalise: Equalise = None,
+    bias_correction: BiasCorrection = None,
     activations: Annotated[
         str, typer.Option(help="What a calibrated model's activations become: `int8` or `int16`.")
     ] = "int8",
@@ -150,8 +171,39 @@ def compile(  # noqa: A001 - the verb that users expect
             progress=progress,
             calibration=calibration,
             activations=activations,
+            observer=observer,
+            equalise=equalise,
+            bias_correction=bias_correction,
         )
     )
+
+
+@app.command()
+def errors(
+    model: Annotated[Path, typer.Argument(help="A float32 .tflite or .onnx model.")],
+    calibration: Annotated[
+        str, typer.Option(metavar="DATA", help="As for `compile`; errors are measured on it too.")
+    ],
+    observer: Observer = None,
+    equalise: Equalise = None,
+    bias_correction: BiasCorrection = None,
+    seed: Seed = 0,
+) -> None:
+    """How far each layer of a model is from float once it is int8, the worst first, and why.
+
+    For example `tinyfoundry errors model.onnx --calibration x.npy`.
+    """
+    with Progress(err if err.is_terminal else out) as progress:
+        rows = api.errors(
+            model,
+            calibration,
+            observer=observer,
+            equalise=equalise,
+            bias_correction=bias_correction,
+            seed=seed,
+            progress=progress,
+        )
+    out.print(table.errors([asdict(row) for row in rows]))
 
 
 @app.command()
@@ -217,7 +269,9 @@ def export(
 
 @app.command()
 def verify(
-    model: Annotated[Path, typer.Argument(help="The .tflite or .onnx model that the build was made from.")],
+    model: Annotated[
+        Path, typer.Argument(help="The .tflite, .onnx or .pt2 model that the build was made from.")
+    ],
     built: Built,
     samples: Annotated[int, typer.Option(min=1, max=100_000, help="Inputs to make up and compare.")] = 200,
     data: Annotated[str | None, typer.Option(help="Real inputs besides, as `--calibration` takes.")] = None,

@@ -8,32 +8,52 @@ import numpy as np
 
 from tinyfoundry import ops  # noqa: F401 - importing it registers every op
 from tinyfoundry.errors import GraphError
-from tinyfoundry.ir.graph import Array, Graph
+from tinyfoundry.fixed import stored_values
+from tinyfoundry.ir.graph import Array, Graph, Type
 from tinyfoundry.op import call_of, get_op
 
+Observe = Callable[[str, Array], None]
 
-def interpret(
-    graph: Graph, inputs: Sequence[Array], observe: Callable[[str, Array], None] | None = None
-) -> list[Array]:
-    """Values of the graph's outputs.
+
+class Session:
+    """A graph that is run again and again: its states are carried from each run to the next."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets what earlier runs left: the next run starts as the first did."""
+        self._states = {name: state.initial for name, state in self.graph.states.items()}
+
+    def run(self, inputs: Sequence[Array], observe: Observe | None = None) -> list[Array]:
+        """Values of the graph's outputs; see ``interpret``."""
+        graph, watch = self.graph, observe or (lambda _name, _value: None)
+        values: dict[str, Array] = dict(graph.constants)
+        given = zip(graph.inputs, checked(graph, inputs), strict=True)
+        for name, value in (*given, *self._states.items()):
+            values[name] = value
+            watch(name, value)
+        for node in graph.nodes:
+            results = get_op(node.op).reference(call_of(graph, node), [values[name] for name in node.inputs])
+            for name, value in zip(node.outputs, results, strict=True):
+                values[name] = value
+                watch(name, value)
+        self._states = {name: values[state.next] for name, state in graph.states.items()}
+        return [values[name] for name in graph.outputs]
+
+
+def interpret(graph: Graph, inputs: Sequence[Array], observe: Observe | None = None) -> list[Array]:
+    """Values of the graph's outputs in a first run: its states have their initial values.
 
     inputs: one array per input of the graph, of its exact shape and dtype.
-    observe: called with the name and value of every activation, inputs included, as soon as it is known.
+    observe: called with the name and value of every activation, inputs and states included, as soon as it is
+    known.
 
     Raises:
         GraphError: an input has another shape or dtype than the graph wants.
     """
-    values: dict[str, Array] = dict(graph.constants)
-    watch = observe or (lambda _name, _value: None)
-    for name, value in zip(graph.inputs, checked(graph, inputs), strict=True):
-        values[name] = value
-        watch(name, value)
-    for node in graph.nodes:
-        results = get_op(node.op).reference(call_of(graph, node), [values[name] for name in node.inputs])
-        for name, value in zip(node.outputs, results, strict=True):
-            values[name] = value
-            watch(name, value)
-    return [values[name] for name in graph.outputs]
+    return Session(graph).run(inputs, observe)
 
 
 def checked(graph: Graph, inputs: Sequence[Array]) -> Sequence[Array]:
@@ -47,3 +67,11 @@ def checked(graph: Graph, inputs: Sequence[Array]) -> Sequence[Array]:
                 f"graph '{graph.name}', input '{name}': got {value.dtype}{list(value.shape)}, wanted {type_}"
             )
     return inputs
+
+
+def entering(type_: Type, x: Array) -> Array:
+    """Real values ``x`` as a graph takes them at an input of ``type_``: stored ones where it is quantized."""
+    if type_.quant is None:
+        return np.ascontiguousarray(x, type_.dtype.value)
+    stored = stored_values(x, type_.scale, type_.zero_point, *type_.dtype.limits)
+    return np.ascontiguousarray(stored, type_.dtype.value)

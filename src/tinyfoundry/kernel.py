@@ -75,8 +75,12 @@ class Kernel:
         return int(evaluate(self.scratch, literals)) if self.scratch else 0
 
 
-def choose(call: Call, op: Op, literals: Mapping[str, Literal], features: Collection[str]) -> Kernel:
+def choose(
+    call: Call, op: Op, literals: Mapping[str, Literal], features: Collection[str], *, lean: bool = False
+) -> Kernel:
     """The most specialised kernel for a call: most core features, then one with a condition.
+
+    lean: only among those that need the least scratch.
 
     Raises:
         ModelError: no kernel accepts the call. GraphError: two kernels are equally specialised.
@@ -87,6 +91,9 @@ def choose(call: Call, op: Op, literals: Mapping[str, Literal], features: Collec
         raise ModelError(
             f"no kernel computes {op.name} on {kinds}; see 'tinyfoundry ops' for what is supported"
         )
+    if lean:
+        scratch = [k.scratch_bytes(literals) for k in fitting]
+        fitting = [k for k, size in zip(fitting, scratch, strict=True) if size == min(scratch)]
     rank = [(len(k.isa), bool(k.when)) for k in fitting]
     best = [k for k, r in zip(fitting, rank, strict=True) if r == max(rank)]
     if len(best) > 1:

@@ -8,7 +8,7 @@ receive: one use of the op, with its attributes and the types around it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -73,13 +73,20 @@ class Int8Rule:
     (``passes.quantise``).
 
     shared: all its activations, in and out, have one scale and zero point (its kernels move or compare
-    bytes). weights: axis of input 1 along which every slice has its own scale; input 2 is then the bias.
-    None: no weights. output: the one quantization that its output may have. None: free, from the range.
+    bytes). weights: axis of its matrices along which every slice has its own scale. None: no weights.
+    matrices: inputs that are weights; bias: the input that is added at the scale of input 0 times the first
+    matrix. output: the one quantization that its output may have. None: free, from the range.
+    alike: groups of ports, by name, that have one quantization. cells: ports that are int16 with a power of 2
+    as the scale and zero point 0: what is summed up over many steps.
     """
 
     shared: bool = False
     weights: int | None = None
     output: Quantization | None = None
+    matrices: tuple[int, ...] = (1,)
+    bias: int = 2
+    alike: tuple[tuple[str, ...], ...] = ()
+    cells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,8 +106,10 @@ class Op:
     int8: what it asks of the quantization around it; None for what has no int8 form of its own (quantize).
     int16: the same for int16 activations; None for what has no int16 form.
     samples: sample calls for the contract tests, drawn from a generator: corners first, then random ones.
-    in_place: inputs whose bytes output 0 may overwrite, element i being written only after element i was
-    read.
+    updates: pairs (input, output) by position: the output may be written into the bytes of that input when
+    both have one shape, because its kernels read every element for the last time before they write it there.
+    An output other than the first that updates an input is that input's value after the call: what the
+    op carries from one run to the next (see ``carried``).
     view: output 0 is input 0's bytes unchanged: nothing runs, both share their place in memory.
     kernels: the folder of its kernels where it shares them with ops of the same ports and literals; empty for
     a folder of its own name.
@@ -120,10 +129,15 @@ class Op:
     samples: Callable[[np.random.Generator], Iterable[Sample]]
     int16: Int8Rule | None = None
     outputs: tuple[Port, ...] = (Port("y"),)
-    in_place: tuple[int, ...] = ()
+    updates: tuple[tuple[int, int], ...] = ()
     view: bool = False
     kernels: str = ""
     bounds: Callable[[Call], Mapping[int, tuple[int, int]]] | None = None
+
+    @property
+    def carried(self) -> tuple[tuple[int, int], ...]:
+        """(input, output) of everything that the op may carry from run to run: a memory, and its update."""
+        return tuple(pair for pair in self.updates if pair[1])
 
     @property
     def kernel_folder(self) -> str:
@@ -144,6 +158,8 @@ def register(op: Op) -> Op:
         raise GraphError(f"op '{op.name}': its attributes must be a frozen dataclass")
     if any(port.variadic for port in op.inputs[:-1]):
         raise GraphError(f"op '{op.name}': only the last input may be variadic")
+    if len({position for position, _ in op.updates}) != len(op.updates):
+        raise GraphError(f"op '{op.name}': an input is updated by two outputs")
     _REGISTER[op.name] = op
     return op
 
@@ -233,7 +249,43 @@ def verify_ops(graph: Graph) -> Graph:
                 complaints.append(f"input '{port.name}' must be a constant")
         if complaints:
             raise GraphError(f"graph '{graph.name}', node '{node.name}' ({node.op}): {complaints[0]}")
+    for complaint in _state_complaints(graph):
+        raise GraphError(f"graph '{graph.name}': {complaint}")
     return graph
+
+
+def view_roots(graph: Graph) -> dict[str, str]:
+    """The tensor whose bytes each tensor has: itself, or where its chain of views begins, a constant too."""
+    roots = {name: name for name in (*graph.constants, *graph.inputs, *graph.states)}
+    for node in graph.nodes:
+        roots |= {name: name for name in node.outputs}
+        if get_op(node.op).view:
+            roots[node.outputs[0]] = roots[node.inputs[0]]
+    return roots
+
+
+def _state_complaints(graph: Graph) -> Iterator[str]:
+    """A state and its next value are one place in memory: the update must be the state's last use."""
+    roots = view_roots(graph) if graph.states else {}
+    for name, state in graph.states.items():
+        if roots[state.next] != state.next:
+            yield f"state '{name}' becomes '{state.next}', a view; wanted the tensor of which it is one"
+        for output in graph.outputs:
+            if roots[output] == name:
+                yield f"output '{output}' is a view of state '{name}', which is '{state.next}' after the run"
+        updated = False
+        for node in graph.nodes:
+            read = [i for i, tensor in enumerate(node.inputs) if roots[tensor] == name]
+            if read and updated:
+                yield f"node '{node.name}' reads state '{name}' after its update '{state.next}' is written"
+            if state.next not in node.outputs:
+                continue
+            updated, position = True, node.outputs.index(state.next)
+            if not {(i, position) for i in read} <= set(get_op(node.op).updates):
+                yield (
+                    f"node '{node.name}' ({node.op}) reads state '{name}' and writes its update "
+                    f"'{state.next}', but cannot work in the same bytes"
+                )
 
 
 def attribute_text(attrs: Any) -> str:

@@ -35,10 +35,12 @@ class Options:
     """What a user may choose of the compiler.
 
     float_faces: keep float inputs and outputs where the model has them, instead of offering them as int8.
-    plan: switches of the memory planner.
+    plan: switches of the memory planner. arena_bytes: kernels that are faster but need scratch are taken as
+    far as the arena stays within this; None: within the board's RAM. It is no limit for what has to be.
     """
 
     float_faces: bool = False
+    arena_bytes: int | None = None
     plan: PlanOptions = field(default_factory=PlanOptions)
 
 
@@ -81,8 +83,8 @@ def simplify(graph: Graph, options: Options) -> Graph:
     return graph
 
 
-def choose_kernels(graph: Graph, board: Board) -> dict[str, Kernel]:
-    """The kernel of every node that is not a view.
+def choose_kernels(graph: Graph, board: Board, *, lean: bool = False) -> dict[str, Kernel]:
+    """The kernel of every node that is not a view: the fastest, or of those with the least scratch.
 
     Raises:
         ModelError: lists every node for which there is none, all at once.
@@ -97,7 +99,7 @@ def choose_kernels(graph: Graph, board: Board) -> dict[str, Kernel]:
             missing.append(f"{node.name} ({node.op} on {call.x})")
             continue
         try:
-            chosen[node.name] = choose(call, op, literals_of(graph, node), board.core.features)
+            chosen[node.name] = choose(call, op, literals_of(graph, node), board.core.features, lean=lean)
         except ModelError:
             missing.append(f"{node.name} ({node.op} on {call.x})")
     if missing:
@@ -117,12 +119,29 @@ def compile_graph(graph: Graph, board: Board, options: Options | None = None) ->
     chosen_options = options or Options()
     _refuse_more_than(MAX_NODES, len(graph.nodes), "nodes", graph)
     graph = simplify(replace(graph, name=library_name(graph.name)), chosen_options)
-    kernels = choose_kernels(graph, board)
-    planned = plan_graph(graph, kernels, chosen_options.plan)
+    kernels, planned = _planned_kernels(graph, board, chosen_options)
     _refuse_more_than(MAX_ARENA_BYTES, planned.arena_bytes, "bytes of activations", graph)
     validate(planned)
     files = {**emit_c(planned, kernels), "CMakeLists.txt": cmake(graph.name)}
     return Build(graph.name, board, planned, layers_of(planned, kernels), files)
+
+
+def _planned_kernels(graph: Graph, board: Board, options: Options) -> tuple[dict[str, Kernel], Planned]:
+    """The fastest kernels where their scratch fits; else as many of them as do, those that do most first."""
+    kernels = choose_kernels(graph, board)
+    planned = plan_graph(graph, kernels, options.plan)
+    most = board.ram_bytes if options.arena_bytes is None else options.arena_bytes
+    if planned.arena_bytes <= most:
+        return kernels, planned
+    lean = choose_kernels(graph, board, lean=True)
+    kept, planned = lean, plan_graph(graph, lean, options.plan)
+    others = [node for node in graph.nodes if node.name in lean and kernels[node.name] != lean[node.name]]
+    for node in sorted(others, key=lambda node: -get_op(node.op).macs(call_of(graph, node))):
+        tried = {**kept, node.name: kernels[node.name]}
+        plan_of_it = plan_graph(graph, tried, options.plan)
+        if plan_of_it.arena_bytes <= max(most, planned.arena_bytes):
+            kept, planned = tried, plan_of_it
+    return kept, planned
 
 
 def _refuse_more_than(most: int, found: int, what: str, graph: Graph) -> None:

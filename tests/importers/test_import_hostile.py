@@ -15,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hostile import refusal_by
+from memory_nets import lstm_net, svdf_net
 from small_nets import random_net
 from tinyfoundry.errors import ModelError
 from tinyfoundry.exporters import _flatbuffer as writer
@@ -51,7 +52,8 @@ def mutated(model: bytes, rng: random.Random) -> bytes:
 
 
 def small_models() -> list[bytes]:
-    return [export(random_net(seed, as_floats)) for seed in range(5) for as_floats in (False, True)]
+    nets = [random_net(seed, as_floats) for seed in range(5) for as_floats in (False, True)]
+    return [export(net) for net in (*nets, lstm_net(1), lstm_net(2, 1, 1, 1), svdf_net(3))]
 
 
 def test_mutations_of_small_networks() -> None:

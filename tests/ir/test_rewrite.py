@@ -6,9 +6,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c_libraries import small_net, two_faced_net
+from c_libraries import QUANT, small_net, two_faced_net
+from memory_nets import lstm_net
 from small_nets import random_net
-from tinyfoundry.ir.graph import Node
+from tinyfoundry.builder import Builder
+from tinyfoundry.ir.graph import DType, Node, Type
 from tinyfoundry.ir.rewrite import rebuild, redirect
 from tinyfoundry.ir.verify import verify
 
@@ -52,3 +54,22 @@ def test_redirect_changes_inputs_alone() -> None:
     node = Node("n", "add", ("a", "b", "a"), ("a2",))
     (changed,) = redirect([node], {"a": "c", "a2": "z"})
     assert changed == Node("n", "add", ("c", "b", "c"), ("a2",))
+
+
+def test_a_state_keeps_what_it_depends_on_as_long_as_something_reads_it() -> None:
+    net = lstm_net(1)
+    again = rebuild(net, net.nodes)
+    assert again.nodes == net.nodes
+    assert dict(again.states) == dict(net.states)
+    alone = verify(rebuild(net, net.nodes, outputs=("x",)))
+    assert (alone.nodes, dict(alone.states)) == ((), {})
+
+
+def test_an_update_that_only_a_later_run_reads_stays() -> None:
+    """The output is the state of the run before, whose update nothing else reads."""
+    b = Builder("delay")
+    x, state = b.input("x", Type((1, 2), DType.INT8, QUANT)), b.state("s", Type((1, 2), DType.INT8, QUANT))
+    y = b.apply("relu", (state,), quant=QUANT, name="y")
+    b.update(state, b.apply("relu", (x,), quant=QUANT, name="kept"))
+    net = b.finish(y)
+    assert [node.name for node in rebuild(net, net.nodes).nodes] == ["y", "kept"]

@@ -31,7 +31,7 @@ def inputs(name: str, count: int, seed: int) -> np.ndarray:
 
 
 def converted(graph: Graph, calibration: str | Path | None) -> Graph:
-    return to_int8(graph, calibration, float_faces=False, seed=0, progress=lambda _done, _total: None)
+    return to_int8(graph, calibration, float_faces=False, seed=0, progress=lambda _done, _total: None)[0]
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -102,6 +102,25 @@ def test_a_float_tflite_model_by_the_command(tmp_path: Path) -> None:
     done = subprocess.run([*command, "--calibration", str(data)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert api.load(tmp_path / "out").report["exact"]["mismatches"] == 0
+
+
+def test_choices_are_taken_reported_and_made_again_by_verify(tmp_path: Path) -> None:
+    graph = random_net(4, floats=True)
+    model, data = tmp_path / "net.tflite", tmp_path / "x.npy"
+    model.write_bytes(export(graph))
+    shape = graph.types[graph.inputs[0]].shape[1:]
+    np.save(data, np.random.default_rng(0).standard_normal((20, *shape)).astype(np.float32))
+    chosen = {"observer": "percentile", "equalise": True, "bias_correction": True}
+    built = api.compile(
+        model, board=BOARD, output=tmp_path / "out", samples=4, calibration=data,
+        observer="percentile", equalise=True, bias_correction=True,
+    )  # fmt: skip
+    assert built.report["exact"]["mismatches"] == 0
+    assert {key: built.report["options"][key] for key in chosen} == chosen
+    assert api.verify(model, built.folder, samples=4).exact
+    left_open = api.compile(model, board=BOARD, output=tmp_path / "open", samples=4, calibration=data)
+    assert left_open.report["options"]["observer"] in {"min-max", "percentile", "mse"}
+    assert api.verify(model, left_open.folder, samples=4).exact
 
 
 def test_float_faces_stay_float(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,29 @@ def test_the_layer_is_found_on_every_branch(layer: str, tmp_path: Path) -> None:
     found = tinyfoundry.verify(model, build, samples=4)
     assert [(d["executor"], d["layer"]) for d in found.certificate["differences"]] == [
         ("host", layer), ("board", layer),
+    ]  # fmt: skip
+
+
+def test_the_layer_is_found_where_channels_were_taken_out(tmp_path: Path) -> None:
+    """The tensors of the build have fewer channels than the model's there."""
+    b, rng = Builder("slim"), np.random.default_rng(4)
+    alive = rng.integers(-50, 50, (12, 4)).astype(np.int8)
+    alive[::2] = 0
+    x = b.input("x", Type((1, 4), DType.INT8, QUANT))
+    for name, weights in (("wide", alive), ("narrow", rng.integers(-50, 50, (4, 12)).astype(np.int8))):
+        w = b.constant(f"{name}_w", weights, per_tensor(0.02))
+        bias = b.constant(f"{name}_b", rng.integers(-40, 40, len(weights)).astype(np.int32))
+        x = b.apply("dense", (x, w, bias), Dense(), QUANT, name)
+    model, build = made(b.finish(x), tmp_path)
+    report = json.loads((build / "report.json").read_text())
+    assert [layer["macs"] for layer in report["layers"]] == [8 * 4, 4 * 8]
+    tables = (build / "src/slim_tables.c").read_text()
+    numbers = re.search(r"slim_table_wide_b_live\[8\] = \{\n    (.*)\n\}", tables)
+    assert numbers
+    tamper(build, numbers[1], ", ".join(["900"] * 8), "src/slim_tables.c")
+    found = tinyfoundry.verify(model, build, samples=4)
+    assert [(d["executor"], d["layer"]) for d in found.certificate["differences"]] == [
+        ("host", "wide"), ("board", "wide"),
     ]  # fmt: skip
 
 

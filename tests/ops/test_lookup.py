@@ -62,7 +62,8 @@ def test_float_is_close_to_litert(op: Op) -> None:
     x = np.linspace(-9, 9, 400, dtype=np.float32)
     [found], [wanted] = interpret(graph, [x]), litert_run(export(graph), [x])
     exists = ~np.isnan(wanted)
-    np.testing.assert_allclose(found[exists], wanted[exists], rtol=3e-7)
+    lost = 5e-8 if op.name == "curve" else 0  # LiteRT's gelu rounds every step to float32
+    np.testing.assert_allclose(found[exists], wanted[exists], rtol=3e-7, atol=lost)
     assert exists.sum() >= 200
     assert found.dtype == np.float32
 

@@ -1,4 +1,4 @@
-"""Random networks for the planner's tests: branches, views, broadcasts, several inputs and outputs."""
+"""Random networks for the planner's tests: branches, views, broadcasts, several faces, states."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class _Growing:
         self.rng = np.random.default_rng(seed)
         self.b = Builder("random")
         self.tensors: list[str] = []
+        self.viewed: dict[str, str] = {}
 
     def pick(self, names: list[str]) -> str:
         return self.draw(st.sampled_from(names[-6:]))
@@ -58,6 +59,7 @@ class _Growing:
         n = t.elements
         shape = self.draw(st.sampled_from([t.shape[::-1], (1, 1, 1, n), (1, n, 1, 1), t.shape]))
         self.apply("reshape", (x,), Reshape(shape), t.quant)
+        self.viewed[self.tensors[-1]] = self.viewed.get(x, x)
 
     def constant_view(self, x: str, t: Type) -> None:
         values = self.rng.integers(-9, 9, t.elements).astype(t.dtype.value)
@@ -108,6 +110,46 @@ def networks(draw: st.DrawFn, most_steps: int = 12) -> Graph:
         grow.step(kind)
     outputs = draw(st.lists(st.sampled_from(grow.tensors), min_size=1, max_size=3, unique=True))
     return grow.b.finish(*outputs)
+
+
+@st.composite
+def remembering(draw: st.DrawFn, most_steps: int = 8) -> Graph:
+    """A graph with one to three states that any node may read until they are updated, also through views.
+
+    An update works in the state's bytes, or computes something that has nothing to do with it.
+    """
+    grow = _Growing(draw, draw(st.integers(0, 1000)))
+    shapes = st.sampled_from(SHAPES)
+    grow.tensors.append(grow.b.input("input_0", Type(draw(shapes), DType.INT8, QUANT)))
+    states = []
+    for i in range(draw(st.integers(1, 3))):
+        type_ = Type(draw(shapes), DType.INT8, QUANT)
+        states.append(
+            grow.b.state(f"state_{i}", type_, grow.rng.integers(-9, 9, type_.shape).astype(np.int8))
+        )
+    grow.tensors += states
+    steps = st.lists(st.sampled_from([step for step in STEPS if step != "convert"]), max_size=most_steps)
+    for kind in draw(steps):
+        grow.step(kind)
+    _update(grow, states)
+    for kind in draw(steps):
+        grow.step(kind)
+    outputs = draw(st.lists(st.sampled_from(grow.tensors), min_size=1, max_size=3, unique=True))
+    return grow.b.finish(*outputs)
+
+
+def _update(grow: _Growing, states: list[str]) -> None:
+    """Updates every state; from then on nobody reads the states, or what is a view of them."""
+    grow.tensors = [name for name in grow.tensors if grow.viewed.get(name, name) not in states]
+    for name in states:
+        type_ = grow.b.type_of(name)
+        alike = [other for other in grow.tensors if grow.b.type_of(other) == type_]
+        other = grow.draw(st.sampled_from([name, *alike[-3:]]))
+        if grow.draw(st.booleans()):
+            grow.apply("add", grow.draw(st.permutations((name, other))), Add(), QUANT)
+        else:
+            grow.apply("relu", (other,), Relu(), QUANT)
+        grow.b.update(name, grow.tensors[-1])
 
 
 @st.composite

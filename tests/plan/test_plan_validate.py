@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from random_networks import QUANT, networks, scratches
+from random_networks import QUANT, networks, remembering, scratches
 from tinyfoundry.builder import Builder
 from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import DType, Graph, Type
@@ -205,3 +205,35 @@ def test_a_view_of_a_constant_must_not_have_a_place():
     validate(Planned(graph, {}, {}, {}, 0, 0))
     with pytest.raises(GraphError, match=r"offsets given or missing unduly for \['v'\]"):
         validate(Planned(graph, {"v": 0}, {}, {}, 4, 0))
+
+
+@given(remembering())
+def test_a_state_that_something_else_overwrites_is_refused(graph: Graph):
+    planned = plan(graph)
+    validate(planned)
+    state = next(iter(graph.states))
+    update = graph.states[state].next
+    others = [
+        node.outputs[0]
+        for node in planned.graph.nodes
+        if node.op != "reshape" and node.outputs[0] not in {s.next for s in graph.states.values()}
+    ]
+    assume(others)
+    with pytest.raises(GraphError, match="plan of 'random': "):
+        validate(moved(planned, others[0], planned.offsets[state]))
+    with pytest.raises(GraphError, match=f"'{update}' is the update of '{state}' but lies elsewhere"):
+        validate(moved(planned, update, planned.arena_bytes))
+
+
+def test_bytes_of_a_state_are_nobody_elses_even_when_nothing_would_read_them() -> None:
+    """The state is updated last and never read before: only its own rule protects its bytes meanwhile."""
+    b = Builder("kept")
+    x, state = b.input("x", int8(1, 16)), b.state("state", int8(1, 16))
+    y = b.apply("pad", (x,), Pad((0, 1), (0, 1)), QUANT, "y")
+    b.update(state, b.apply("relu", (x,), Relu(), QUANT, "after"))
+    planned = plan(b.finish(y))
+    with pytest.raises(GraphError, match="plan of 'kept': output 'y' of 'y' overwrites state 'state'"):
+        validate(moved(planned, "y", planned.offsets["state"] + 8))
+    inside = replace(planned, scratch={"y": 8}, scratch_offsets={"y": planned.offsets["state"]})
+    with pytest.raises(GraphError, match="plan of 'kept': scratch of 'y' overwrites state 'state'"):
+        validate(inside)

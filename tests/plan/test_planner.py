@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise, product
 from time import process_time
 
@@ -8,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphs import random_input
-from random_networks import QUANT, networks, scratches
+from graphs import random_input, single
+from memory_nets import lstm_net
+from random_networks import QUANT, networks, remembering, scratches
 from tinyfoundry.builder import Builder
 from tinyfoundry.errors import GraphError, OptionError
-from tinyfoundry.interpret import interpret
+from tinyfoundry.interpret import Session, interpret
 from tinyfoundry.ir.graph import Array, DType, Graph, Type, per_tensor
 from tinyfoundry.ir.planned import Planned
 from tinyfoundry.ir.verify import verify
@@ -29,34 +31,54 @@ ALL_OPTIONS = [PlanOptions(*s, alignment=a) for *s, a in product(*[(False, True)
 
 def execute(planned: Planned, inputs: list[Array], rng: np.random.Generator) -> list[Array]:
     """Runs a plan on real bytes: nothing but the arena and the constants carries values from node to node."""
-    graph = planned.graph
-    arena = rng.integers(0, 256, planned.arena_bytes).astype(np.uint8)
+    (outputs,) = execute_all(planned, [inputs], rng)
+    return outputs
 
-    def bytes_of(name: str) -> slice:
-        return slice(planned.offsets[name], planned.offsets[name] + graph.types[name].bytes)
 
-    def read(name: str) -> Array:
-        name = name if name in planned.offsets else constant_behind(graph, name)
-        if name in graph.constants:
-            return graph.constants[name]
-        type_ = graph.types[name]
-        return arena[bytes_of(name)].copy().view(type_.dtype.value).reshape(type_.shape)
+def execute_all(
+    planned: Planned, stream: list[list[Array]], rng: np.random.Generator
+) -> Iterator[list[Array]]:
+    """One run after the other; between them all bytes of the arena but those of states become random ones."""
+    graph, memory = planned.graph, _Memory(planned)
+    kept = {name: state.initial for name, state in graph.states.items()}
+    for inputs in stream:
+        memory.arena[:] = rng.integers(0, 256, planned.arena_bytes)
+        for name, value in (*kept.items(), *zip(graph.inputs, inputs, strict=True)):
+            memory.write(name, value)
+        for node in graph.nodes:
+            if get_op(node.op).view:
+                continue
+            if node.name in planned.scratch:
+                offset, size = planned.scratch_offsets[node.name], planned.scratch[node.name]
+                memory.arena[offset : offset + size] = rng.integers(0, 256, size)
+            values = [memory.fetch(name) for name in node.inputs]
+            results = get_op(node.op).reference(call_of(graph, node), values)
+            for name, value in zip(node.outputs, results, strict=True):
+                memory.write(name, value)
+        kept = {name: memory.fetch(name) for name in graph.states}
+        yield [memory.fetch(name) for name in graph.outputs]
 
-    def fetch(name: str) -> Array:
-        return read(name).reshape(graph.types[name].shape)
 
-    for name, value in zip(graph.inputs, inputs, strict=True):
-        arena[bytes_of(name)] = np.frombuffer(value.tobytes(), np.uint8)
-    for node in graph.nodes:
-        if get_op(node.op).view:
-            continue
-        if node.name in planned.scratch:
-            offset, size = planned.scratch_offsets[node.name], planned.scratch[node.name]
-            arena[offset : offset + size] = rng.integers(0, 256, size)
-        results = get_op(node.op).reference(call_of(graph, node), [fetch(name) for name in node.inputs])
-        for name, value in zip(node.outputs, results, strict=True):
-            arena[bytes_of(name)] = np.frombuffer(np.ascontiguousarray(value).tobytes(), np.uint8)
-    return [fetch(name) for name in graph.outputs]
+class _Memory:
+    """The arena of a plan, and how its tensors lie in it."""
+
+    def __init__(self, planned: Planned) -> None:
+        self.planned, self.graph = planned, planned.graph
+        self.arena = np.zeros(planned.arena_bytes, np.uint8)
+
+    def bytes_of(self, name: str) -> slice:
+        offset = self.planned.offsets[name]
+        return slice(offset, offset + self.graph.types[name].bytes)
+
+    def write(self, name: str, value: Array) -> None:
+        self.arena[self.bytes_of(name)] = np.frombuffer(np.ascontiguousarray(value).tobytes(), np.uint8)
+
+    def fetch(self, name: str) -> Array:
+        source = name if name in self.planned.offsets else constant_behind(self.graph, name)
+        type_ = self.graph.types[name]
+        if source in self.graph.constants:
+            return self.graph.constants[source].reshape(type_.shape)
+        return self.arena[self.bytes_of(source)].copy().view(type_.dtype.value).reshape(type_.shape)
 
 
 def constant_behind(graph: Graph, name: str) -> str:
@@ -87,6 +109,29 @@ def test_a_plan_run_on_bytes_means_what_the_graph_means(
     found = execute(plan(graph, data.draw(scratches(graph)), options), inputs, rng)
     for a, b in zip(found, interpret(graph, inputs), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@given(st.data(), remembering(), st.sampled_from(ALL_OPTIONS))
+def test_states_survive_whatever_else_wants_their_bytes(
+    data: st.DataObject, graph: Graph, options: PlanOptions
+):
+    """Three runs on bytes; what a state's bytes hold after one is what the next begins with."""
+    planned = plan(graph, data.draw(scratches(graph)), options)
+    validate(planned)
+    verify_ops(verify(planned.graph))
+    assert planned.lower_bound <= planned.arena_bytes
+    rng, session = np.random.default_rng(len(graph.nodes)), Session(graph)
+    stream = [[random_input(rng, graph.types[name]) for name in graph.inputs] for _ in range(3)]
+    for inputs, found in zip(stream, execute_all(planned, stream, rng), strict=True):
+        for a, b in zip(found, session.run(inputs), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@given(remembering())
+def test_no_trick_makes_a_remembering_arena_larger(graph: Graph):
+    sizes = {o: plan(graph, {}, o).arena_bytes for o in (PLAIN, PlanOptions())}
+    assert sizes[PlanOptions()] <= sizes[PLAIN]
+    assert sizes[PlanOptions()] >= sum(graph.types[name].bytes for name in graph.states)
 
 
 @given(networks())
@@ -274,3 +319,23 @@ def test_a_hundred_nodes_take_no_noticeable_time():
     validate(plan(graph))
     # About 50 ms on a desktop; the limit leaves room for slow machines, not for an exponential search.
     assert process_time() - begin < 2
+
+
+def test_every_output_may_overwrite_the_input_that_it_updates():
+    """What an LSTM is given as h and c, when nobody needs it later, becomes h_next and c_next."""
+    op = get_op("lstm")
+    sample = next(s for s in op.samples(np.random.default_rng(7)) if s.label == "steps")
+    planned = plan(single(op, sample))
+    validate(planned)
+    assert planned.offsets["y1"] == planned.offsets["x4"]
+    assert planned.offsets["y2"] == planned.offsets["x5"]
+    apart = plan(single(op, sample), {}, PLAIN)
+    assert apart.arena_bytes > planned.arena_bytes
+
+
+def test_a_state_costs_its_bytes_once_at_every_step():
+    planned = plan(lstm_net(1, steps=4, features=40, units=8))
+    states = {name: planned.offsets[name] for name in planned.graph.states}
+    assert {planned.offsets[s.next] for s in planned.graph.states.values()} == set(states.values())
+    assert planned.state_bytes == 8 + 16
+    assert planned.arena_bytes == planned.lower_bound == 160 + 32 + 24

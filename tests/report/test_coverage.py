@@ -13,10 +13,12 @@ import pytest
 import tflite
 
 from graphs import single
+from litert import LITERT_CURVES
 from tinyfoundry.errors import ModelError
 from tinyfoundry.exporters.tflite import export
 from tinyfoundry.importers import tflite as tflite_importer
 from tinyfoundry.ir.graph import DType
+from tinyfoundry.jobs.litert import alone
 from tinyfoundry.op import Op, all_ops
 from tinyfoundry.report.coverage import coverage, operator, operators, page
 
@@ -37,7 +39,10 @@ def test_what_the_exporter_writes_becomes_what_the_table_says(op: Op) -> None:
     """Read again, every sample of an op has no op that its operators are not said to become."""
     table = operators()["TFLite"]
     for sample in op.samples(np.random.default_rng(7)):
-        model = export(single(op, sample))
+        if op.name == "curve" and sample.call.attrs.function not in LITERT_CURVES:
+            continue
+        graph = single(op, sample)
+        model = export(alone(graph, graph.nodes[0]))
         said = {name for code in codes_of(model) for name in table[code]}
         found = {node.op for node in tflite_importer.load(model).nodes}
         assert found <= said, sample.label

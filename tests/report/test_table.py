@@ -39,7 +39,7 @@ def test_boards_fit_a_narrow_terminal() -> None:
 
 
 def test_ops_and_their_kernels() -> None:
-    text = shown(table.ops(coverage()))
+    text = shown(table.ops(coverage()), 320)
     assert all(op.name in text for op in all_ops())
     assert all(code in text for code in ("CONV_2D", "ReduceMean", "lookup_s8"))
     assert "none: its output is its input's bytes" in text

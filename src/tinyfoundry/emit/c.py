@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tinyfoundry.builder import identifier
 from tinyfoundry.emit.literals import c_type, comment, number, table
+from tinyfoundry.emit.states import Remembering, remembering
 from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import Array, DType, Graph, Node, Type
 from tinyfoundry.ir.planned import Planned
@@ -55,10 +56,11 @@ def emit_c(planned: Planned, kernels: Mapping[str, Kernel]) -> dict[str, str]:
     name, tables = planned.graph.name, _Tables(planned.graph.name)
     layers = layers_of(planned, kernels)
     calls = "\n".join(_layer(planned, layer, tables) for layer in layers)
-    code = _code(planned, layers, calls)
+    memory = remembering(planned, tables.symbol)
+    code = _code(planned, layers, calls, memory)
     used = _headers({layer.kernel.text for layer in layers})
     return {
-        f"include/{name}.h": _header(planned),
+        f"include/{name}.h": _header(planned, memory),
         f"src/{name}.c": code,
         f"src/{name}_tables.h": tables.header(),
         f"src/{name}_tables.c": tables.code(),
@@ -156,7 +158,7 @@ def _arena(planned: Planned, tensor: str, *, const: bool) -> str:
     return f"({qualifier}{c_type(dtype)} *)({qualifier}void *)({address})"
 
 
-def _code(planned: Planned, layers: tuple[Layer, ...], calls: str) -> str:
+def _code(planned: Planned, layers: tuple[Layer, ...], calls: str, memory: Remembering) -> str:
     name = planned.graph.name
     kernels = {layer.kernel.name: layer.kernel for layer in layers}
     texts = [
@@ -180,13 +182,13 @@ static volatile unsigned char {name}_busy;
 
 {bodies}
 {calls}
-int {name}_run(void)
+{memory.functions}int {name}_run(void)
 {{
     if ({name}_busy) {{
         return -1;
     }}
     {name}_busy = 1;
-{run}
+{memory.start}{run}
     {name}_busy = 0;
     return 0;
 }}
@@ -230,7 +232,7 @@ def _without_includes(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith("#include")).strip() + "\n"
 
 
-def _header(planned: Planned) -> str:
+def _header(planned: Planned, memory: Remembering) -> str:
     graph, name = planned.graph, planned.graph.name
     upper = name.upper()
     faces = _faces(graph, "INPUT", graph.inputs) + _faces(graph, "OUTPUT", graph.outputs)
@@ -254,7 +256,7 @@ int8_t *{name}_output(int index);
 /* One inference. 0 on success, -1 when called while another call still runs (from an interrupt, say). */
 int {name}_run(void);
 
-#ifdef __cplusplus
+{memory.header}#ifdef __cplusplus
 }}
 #endif
 

@@ -28,11 +28,19 @@ endif()
 """
 
 
-def self_test(name: str, inputs: Sequence[Sequence[Array]], outputs: Sequence[Sequence[Array]]) -> str:
+def self_test(
+    name: str,
+    inputs: Sequence[Sequence[Array]],
+    outputs: Sequence[Sequence[Array]],
+    *,
+    remembers: bool = False,
+) -> str:
     """A C program that runs the model on golden samples and returns how many it gets wrong.
 
-    inputs, outputs: for each sample, the array of every input and output of the model.
+    inputs, outputs: for each sample, the array of every input and output of the model. remembers: its runs
+    leave something to each other, which it forgets before the first sample.
     """
+    reset = f"    {name}_reset();\n" if remembers else ""
     texts = []
     for kind, samples in (("input", inputs), ("output", outputs)):
         for index in range(len(samples[0])):
@@ -51,7 +59,7 @@ def self_test(name: str, inputs: Sequence[Sequence[Array]], outputs: Sequence[Se
 int main(void)
 {{
     int wrong = 0;
-    for (int sample = 0; sample < {len(inputs)}; ++sample) {{
+{reset}    for (int sample = 0; sample < {len(inputs)}; ++sample) {{
         int differs = 0;
 {copies}
         differs |= {name}_run() != 0;

@@ -31,16 +31,19 @@ _ALIGNMENT = 16  # bytes: the runtime maps constants in place and its vector ker
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of the file; ``value`` is given for constants."""
+    """A tensor of the file; ``value`` is given for constants. variable: it keeps its value between runs."""
 
     name: str
     type: Type
     value: Array | None = None
+    variable: bool = False
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator of the file: code and version, its tensors, its options table ("" for none) and fields."""
+    """One operator of the file: code and version, its tensors ("" for an input left out), its options table
+    ("" for none) and fields. intermediates: tensors that only say how it quantises what it keeps to itself.
+    """
 
     code: str
     version: int
@@ -48,6 +51,7 @@ class Operator:
     outputs: tuple[str, ...]
     options: str
     fields: Mapping[str, Option]
+    intermediates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Model:
 def to_bytes(model: Model) -> bytes:
     """The file's bytes."""
     builder = flatbuffers.Builder(1024)
-    numbers = {tensor.name: i for i, tensor in enumerate(model.tensors)}
+    numbers = {"": -1, **{tensor.name: i for i, tensor in enumerate(model.tensors)}}
     codes = sorted({(op.code, op.version) for op in model.operators})
     # A table is written after everything it points to, so the file grows from its leaves.
     constants = [tensor.value for tensor in model.tensors if tensor.value is not None]
@@ -117,6 +121,7 @@ def _tensor(builder: Any, tensor: Tensor, buffer: int) -> int:
         Buffer=buffer,
         Name=builder.CreateString(tensor.name),
         HasRank=True,
+        IsVariable=tensor.variable,
         **extra,
     )
 
@@ -138,6 +143,9 @@ def _operator(
         name: _ints(builder, value) if isinstance(value, tuple) else value
         for name, value in op.fields.items()
     }
+    inner = {}
+    if op.intermediates:
+        inner = {"Intermediates": _ints(builder, [numbers[name] for name in op.intermediates])}
     options = {}
     if op.options:
         options = {
@@ -150,6 +158,7 @@ def _operator(
         OpcodeIndex=codes.index((op.code, op.version)),
         Inputs=_ints(builder, [numbers[name] for name in op.inputs]),
         Outputs=_ints(builder, [numbers[name] for name in op.outputs]),
+        **inner,
         **options,
     )
 

@@ -35,7 +35,8 @@ class Draft:
     def tensor(self, name: str) -> str:
         """Adds a tensor of the graph unless it is there; returns its name."""
         if name not in self.tensors:
-            self.tensors[name] = Tensor(name, self.graph.types[name], self.graph.constants.get(name))
+            value, variable = self.graph.constants.get(name), name in self.graph.states
+            self.tensors[name] = Tensor(name, self.graph.types[name], value, variable)
         return name
 
     def invent(self, stem: str, type_: Type, value: Array | None = None) -> str:

@@ -13,7 +13,7 @@ from collections import Counter
 import numpy as np
 
 from tinyfoundry.errors import ModelError
-from tinyfoundry.exporters import _moves  # noqa: F401 - importing it enters its rows
+from tinyfoundry.exporters import _moves, _recurrent  # noqa: F401 - importing them enters their rows
 from tinyfoundry.exporters._flatbuffer import Model, Option, Tensor, to_bytes
 from tinyfoundry.exporters._rows import ROWS as _ROWS
 from tinyfoundry.exporters._rows import Draft
@@ -44,6 +44,7 @@ def export(graph: Graph) -> bytes:
             f"graph '{graph.name}': cannot be written as .tflite, which has no {listed}; "
             f"wanted ops out of {', '.join(sorted(_ROWS))}"
         )
+    _refuse_read_updates(graph)
     draft = Draft(graph)
     for name in graph.inputs:
         draft.tensor(name)
@@ -53,6 +54,17 @@ def export(graph: Graph) -> bytes:
         draft.tensor(name)
     tensors, operators = tuple(draft.tensors.values()), tuple(draft.operators)
     return to_bytes(Model(graph.name, tensors, operators, graph.inputs, graph.outputs))
+
+
+def _refuse_read_updates(graph: Graph) -> None:
+    """A state's update has no tensor of its own in a file: it is the variable, after the run."""
+    updates = {state.next: name for name, state in graph.states.items()}
+    read = {name for node in graph.nodes for name in node.inputs} | set(graph.outputs)
+    for update in sorted(read & set(updates)):
+        raise ModelError(
+            f"graph '{graph.name}': '{update}', the update of state '{updates[update]}', is read or an "
+            "output, which .tflite cannot express; wanted it kept for the next run alone"
+        )
 
 
 def expressible() -> frozenset[str]:
@@ -124,6 +136,18 @@ def _arithmetic(draft: Draft, node: Node) -> None:
 @_row("leaky_relu")
 def _leaky_relu(draft: Draft, node: Node) -> None:
     draft.add(node, "LEAKY_RELU", (1, 2), "LeakyReluOptions", {"Alpha": float(node.attrs.alpha)})
+
+
+@_row("curve")
+def _curve(draft: Draft, node: Node) -> None:
+    """The few of these functions that the format has."""
+    function = node.attrs.function
+    if function in ("gelu", "gelu_tanh"):
+        draft.add(node, "GELU", (1, 2), "GeluOptions", {"Approximate": function == "gelu_tanh"})
+    elif function == "log":
+        draft.add(node, "LOG", (1, 2), "")
+    else:
+        raise ModelError(f"node '{node.name}' ({node.op}): .tflite has no operator for {function}")
 
 
 _INT8_VERSION_1 = frozenset({"hard_swish", "prelu", "sqrt"})

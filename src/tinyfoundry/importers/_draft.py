@@ -79,14 +79,49 @@ class Draft:
     def read(self, number: int, reader: str) -> str:
         """Our name of a tensor that ``reader`` reads; a constant is added at its first use."""
         tensor = self._model.tensors[number]
+        if tensor.variable:
+            raise ModelError(
+                f"{tensor.label}: read by {reader}, but it is the memory of another operator, which keeps it "
+                "to itself; read that operator's output"
+            )
         if number not in self._known:
             if tensor.data is None or tensor.type not in DTYPES:
                 raise ModelError(
-                    f"{tensor.label}: read by {reader} before anything wrote it; the file is damaged, or "
-                    "keeps state between runs, which is not supported"
+                    f"{tensor.label}: read by {reader} before anything wrote it; the file is damaged"
                 )
             self._known[number] = self.builder.constant(self._names[number], _value(tensor), _quant(tensor))
         return self._known[number]
+
+    def memory(self, op: Operator, position: int, shape: tuple[int, ...]) -> str:
+        """The state behind an input that an operator keeps between runs; ``Builder.update`` must follow.
+
+        shape: what the operator wants; in the file the tensor may have other axes of as many elements.
+        """
+        if not has(op, position):
+            fail(op, f"input {position}, its memory, is missing; the file is damaged")
+        number = op.inputs[position]
+        tensor = self._model.tensors[number]
+        label = f"input {position} {tensor.name[:60]!r}"
+        if number in self._known:
+            fail(op, f"{label}, its memory, is another operator's too; wanted one for each")
+        if not tensor.variable or tensor.data is not None:
+            fail(op, f"{label} is not variable; wanted a memory that is kept between runs")
+        if prod(tensor.shape) != prod(shape):
+            fail(op, f"{label} is {list(tensor.shape)}, wanted {list(shape)}; the file is damaged")
+        type_ = Type(shape, DTYPES[tensor.type], _activation_type(tensor).quant)
+        self._known[number] = self.builder.state(self._names[number], type_)
+        return self._known[number]
+
+    def values(self, op: Operator, position: int) -> tuple[Array, Quantization | None]:
+        """A constant input of an operator, and its quantization; no constant is added."""
+        if not self.is_constant(op, position):
+            fail(op, f"input {position} is no constant, wanted one: convert with constant weights")
+        tensor = self._model.tensors[op.inputs[position]]
+        return _value(tensor), _quant(tensor)
+
+    def quant_of(self, number: int) -> Quantization | None:
+        """Quantization of a tensor of the file, by its number."""
+        return _quant(self._model.tensors[number])
 
     def operand(self, op: Operator, position: int) -> str:
         """Our name of an operator's input."""
@@ -136,7 +171,7 @@ class Draft:
     def _zero_bias(self, op: Operator, size: int, dtype: DType) -> str:
         """A constant of zeros, the same for all that want this many: no file gets more than it can hold."""
         if (size, dtype) not in self._zeros:
-            name = f"{self._name(op)}_bias"
+            name = f"{self.name(op)}_bias"
             self._zeros[size, dtype] = self.builder.constant(name, np.zeros(size, dtype.value))
         return self._zeros[size, dtype]
 
@@ -173,7 +208,8 @@ class Draft:
         """The tensor of the file that an operator writes as its ``output``-th."""
         return self._model.tensors[_written(op, output)]
 
-    def _name(self, op: Operator, output: int = 0) -> str:
+    def name(self, op: Operator, output: int = 0) -> str:
+        """Our name of what an operator writes."""
         return self._names[_written(op, output)]
 
     def apply(
@@ -181,12 +217,23 @@ class Draft:
     ) -> str:
         """Adds the node that stands for an operator; it writes the operator's ``output``-th output."""
         type_ = _activation_type(self.target(op, output))
-        written = self.builder.apply(name, inputs, attrs, type_.quant, self._name(op, output))
+        written = self.builder.apply(name, inputs, attrs, type_.quant, self.name(op, output))
         return obey(self.builder, name, inputs, attrs, written)
+
+    def apply_all(
+        self,
+        op: Operator,
+        name: str,
+        inputs: Sequence[str],
+        attrs: Any,
+        quants: Sequence[Quantization | None],
+    ) -> tuple[str, ...]:
+        """Adds the node that stands for an operator whose op has further outputs, which the file does not."""
+        return self.builder.apply_all(name, inputs, attrs, quants, self.name(op))
 
     def constant(self, op: Operator, value: Array) -> str:
         """Adds a constant that is known beforehand to be what an operator writes."""
-        return self.builder.constant(self._name(op), value)
+        return self.builder.constant(self.name(op), value)
 
     def between(
         self,
@@ -198,7 +245,7 @@ class Draft:
         quant: Quantization | None,
     ) -> str:
         """Adds a node that the file does not have, named after the operator's output and ``suffix``."""
-        written = self.builder.apply(name, inputs, attrs, quant, f"{self._name(op)}_{suffix}")
+        written = self.builder.apply(name, inputs, attrs, quant, f"{self.name(op)}_{suffix}")
         return obey(self.builder, name, inputs, attrs, written)
 
     def target_type(self, op: Operator) -> Type:

@@ -34,6 +34,7 @@ MIN_SCALE, MAX_SCALE = 1e-30, 1e15
 _DAMAGED = "the file is truncated or damaged: fetch or convert it again"
 _LOST = (struct.error, TypeError, ValueError, IndexError, OverflowError)
 _BUILTIN_CODE_SLOT = 10
+_LARGEST = {"INT8": 2**7 - 1, "INT16": 2**15 - 1}
 _ITEM_BYTES = {"INT8": 1, "INT16": 2, "INT32": 4, "INT64": 8, "FLOAT32": 4}
 
 _ZERO_POINTS = {"INT8": (-128, 127), "INT16": (-(2**15), 2**15 - 1)}
@@ -54,7 +55,7 @@ class Tensor:
 
     label: how errors name it. type: as in the schema (``INT8``). shape: with 1 on the axes in ``dynamic``,
     whose size the file leaves open. scales, zero_points: as many of each, none when it is not quantized.
-    data: the bytes of a constant, None for any other tensor.
+    data: the bytes of a constant, None for any other tensor. variable: it keeps its value between runs.
     """
 
     label: str
@@ -67,6 +68,7 @@ class Tensor:
     axis: int
     data: Array | None
     sparse: bool
+    variable: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class Operator:
 
     label: how errors name it. code: as in the schema (``CONV_2D``). inputs: tensors' numbers, -1 for one left
     out. option: (name of the options table, name of a field) -> its value, a tuple for a vector; zero where
-    the operator has no options.
+    the operator has no options. intermediates: numbers of tensors that say how it quantises what it keeps to
+    itself.
     """
 
     label: str
@@ -83,6 +86,7 @@ class Operator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     option: Callable[[str, str], Any]
+    intermediates: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -200,12 +204,12 @@ def _tensor(source: _Source, root: Any, graph: Any, number: int) -> Tensor:
         if not all(low <= zero <= high for zero in zero_points):
             source.fail(where, f"a zero point is outside {low}..{high}; {_DAMAGED}")
         data = _data(source, where, root, table.Buffer())
-        sparse = table.Sparsity() is not None
+        sparse, variable = table.Sparsity() is not None, bool(table.IsVariable())
     wanted = prod(shape) * _ITEM_BYTES.get(kind, 0)
     if data is not None and not sparse and kind in _ITEM_BYTES and len(data) != wanted:
         source.fail(where, f"holds {len(data)} bytes where {kind} {list(shape)} takes {wanted}; {_DAMAGED}")
     label = f"{source.label}, {where}"
-    return Tensor(label, name, kind, shape, dynamic, scales, zero_points, axis, data, sparse)
+    return Tensor(label, name, kind, shape, dynamic, scales, zero_points, axis, data, sparse, variable)
 
 
 def _shape(source: _Source, where: str, table: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -266,14 +270,16 @@ def _operator(source: _Source, root: Any, graph: Any, number: int, tensors: int)
     where = place(f"operator {number} ({code})", table)
     with source.reading(where):
         inputs, outputs = source.ints(table, "Inputs"), source.ints(table, "Outputs")
+        intermediates = source.ints(table, "Intermediates")
     _check_numbers(source, f"{where}, inputs", inputs, -1, tensors)
     _check_numbers(source, f"{where}, outputs", outputs, 0, tensors)
+    _check_numbers(source, f"{where}, intermediates", intermediates, 0, tensors)
 
     def option(options: str, field: str) -> Any:
         with source.reading(f"{where}, {options}"):
             return _option(source, where, table, options, field)
 
-    return Operator(f"{source.label}, {where}", code, inputs, outputs, option)
+    return Operator(f"{source.label}, {where}", code, inputs, outputs, option, intermediates)
 
 
 def _code(source: _Source, table: Any) -> str:

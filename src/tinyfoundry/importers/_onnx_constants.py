@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,13 +27,14 @@ def folded(draft: Draft, node: Node) -> Constant | None:
     if len(constants) < len(inputs):
         return None
     first = constants[0]
-    if first.quant is not None and (first.quant.per_channel or node.op not in _MOVES):
+    quants = [one.quant for one in constants if one.quant is not None]
+    if quants and (node.op not in _MOVES or any(quant.per_channel for quant in quants)):
         return None
     if node.op not in _MOVES and sum(one.array.size for one in constants) > _FEW:
         raise Unsupported(f"on constants of more than {_FEW} elements")
     try:
         array = fold(node, [one.array for one in constants])
-    except (ValueError, IndexError, TypeError, OverflowError):
+    except (ArithmeticError, ValueError, IndexError, TypeError):
         raise Unsupported("on constants of shapes that do not go together; the file is damaged") from None
     draft.budget.spend(array)
     return Constant(array, node.outputs[0], first.quant)
@@ -88,18 +90,83 @@ def _cast(node: Node, values: Sequence[Array]) -> Array:
     return values[0].astype(target)
 
 
+def _slice(node: Node, values: Sequence[Array]) -> Array:
+    x, rest = values[0], [[int(n) for n in value.ravel()] for value in values[1:]]
+    starts, ends = (
+        rest[i] if rest else node.integers(name) or () for i, name in ((0, "starts"), (1, "ends"))
+    )
+    axes = rest[2] if len(rest) > 2 else node.integers("axes") or range(len(starts))
+    steps = rest[3] if len(rest) > 3 else [1] * len(starts)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        x = x[(*(slice(None),) * (axis % x.ndim), slice(start, end, step))]
+    return x
+
+
+def _constant_of_shape(node: Node, values: Sequence[Array]) -> Array:
+    fill = node.attributes.get("value", np.zeros(1, np.float32))
+    return np.broadcast_to(np.asarray(fill).reshape(()), _few(values[0].ravel().tolist())).copy()
+
+
+def _few(shape: Sequence[int]) -> tuple[int, ...]:
+    """``shape`` when that many elements may be made of nothing."""
+    if np.prod(shape, dtype=object) > _FEW or min(shape, default=1) < 0:
+        raise ValueError
+    return tuple(int(size) for size in shape)
+
+
+def _expand(_node: Node, values: Sequence[Array]) -> Array:
+    shape = np.broadcast_shapes(values[0].shape, tuple(values[1].ravel().tolist()))
+    return np.broadcast_to(values[0], _few(shape)).copy()
+
+
+def _range(_node: Node, values: Sequence[Array]) -> Array:
+    start, limit, step = (value.reshape(()).item() for value in values)
+    count = max(int(np.ceil((limit - start) / step)), 0) if step else -1
+    found: Array = (start + step * np.arange(*_few([count]))).astype(values[0].dtype)
+    return found
+
+
+def _div(_node: Node, values: Sequence[Array]) -> Array:
+    a, b = values
+    if not b.all():
+        raise ValueError
+    whole = a.dtype.kind == "i"  # and then towards 0
+    return (np.trunc(a / b) if whole else a / b).astype(a.dtype)
+
+
+def _of_two(function: Callable[..., Any]) -> Fold:
+    def fold(_node: Node, values: Sequence[Array]) -> Array:
+        a, b = values
+        return np.asarray(function(a, b))
+
+    return fold
+
+
 def _transpose(node: Node, values: Sequence[Array]) -> Array:
     return values[0].transpose(node.integers("perm"))
 
 
 FOLDS: dict[str, Fold] = {
+    "Add": _of_two(np.add),
     "Cast": _cast,
     "Concat": lambda node, values: np.concatenate(values, axis=node.integer("axis", 0)),
+    "ConstantOfShape": _constant_of_shape,
+    "Div": _div,
+    "Equal": _of_two(np.equal),
+    "Expand": _expand,
     "Gather": _gather,
+    "Greater": _of_two(np.greater),
     "Identity": lambda _node, values: values[0],
+    "Less": _of_two(np.less),
+    "Mul": _of_two(np.multiply),
+    "Range": _range,
     "Reshape": lambda node, values: values[0].reshape(filled(node, values[1].tolist(), values[0].shape)),
+    "Slice": _slice,
+    "Sqrt": lambda _node, values: np.sqrt(values[0]),
     "Squeeze": lambda node, values: values[0].reshape(squeezed(values[0].shape, _axes(node, values))),
+    "Sub": _of_two(np.subtract),
     "Transpose": _transpose,
     "Unsqueeze": lambda node, values: values[0].reshape(unsqueezed(values[0].shape, _axes(node, values))),
+    "Where": lambda _node, values: np.where(values[0], values[1], values[2]),
 }
 _MOVES = frozenset({"Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})

@@ -19,7 +19,9 @@ from tinyfoundry.importers._onnx_value import (
     at_rest,
     fewest_axes,
     in_order,
-    renamed_axes,
+    in_two,
+    parts_of,
+    reshaped_axes,
     same_memory,
 )
 from tinyfoundry.ir.graph import Array, DType, Quantization, Shape, Type
@@ -28,6 +30,7 @@ from tinyfoundry.ops.shape import Reshape, Transpose
 
 _NAME_LENGTH = 56  # C99 promises that 63 characters of a name count; the rest is for a number
 _MOST_AXES = 4  # of a transpose
+_MOST_PARTS = 6  # of a transpose that may be made of two
 
 
 class Draft:
@@ -138,6 +141,14 @@ class Draft:
             raise Unsupported(f"with {self.type(name).elements} elements (at most {MAX_ELEMENTS})")
         return obey(self.builder, op, tensors, attrs, name)
 
+    def add_all(self, op: str, tensors: Sequence[str], attrs: Any, key: str) -> tuple[str, ...]:
+        """Adds a float node with several outputs, named after ``key``."""
+        names = self.builder.apply_all(op, tensors, attrs, (), self.name(key))
+        largest = max(self.type(name).elements for name in names)
+        if largest > MAX_ELEMENTS:
+            raise Unsupported(f"with {largest} elements (at most {MAX_ELEMENTS})")
+        return names
+
     def view(self, tensor: str, shape: Shape) -> str:
         """A tensor's bytes under another shape."""
         tensor = self._viewed.get(tensor, tensor)  # a view of a view is one of what that is a view of
@@ -149,6 +160,12 @@ class Draft:
 
     def arranged(self, value: Value, order: tuple[int, ...]) -> str:
         """The tensor with its axes stored in ``order``; a transpose only where elements really move."""
+        found = None if value.plain else parts_of(value, value.shape)
+        if found is not None:
+            parts, runs = found
+            parts = replace(parts, tensor=self.view(parts.tensor, parts.stored))
+            moved = self.arranged(parts, tuple(part for axis in order for part in runs[axis]))
+            return self.view(moved, tuple(value.shape[axis] for axis in order))
         value = self.untangled(value)
         if value.order == order:
             return value.tensor
@@ -156,12 +173,23 @@ class Draft:
         if same_memory(value.full, value.order, order):
             return self.view(value.tensor, target)
         permutation = tuple(value.order.index(axis) for axis in order)
-        tensor = value.tensor
-        if len(target) > _MOST_AXES:
-            sizes, permutation = fewest_axes(value.stored, permutation)
-            tensor = self.view(tensor, sizes)
-        moved = self._moved(tensor, "transpose", Transpose(permutation), target, permutation)
-        return self.view(moved, target)
+        if len(target) <= _MOST_AXES:
+            return self._moved(value.tensor, "transpose", Transpose(permutation), target, permutation)
+        return self.view(self._transposed(value.tensor, value.stored, permutation), target)
+
+    def _transposed(self, tensor: str, sizes: Shape, permutation: tuple[int, ...]) -> str:
+        """On as few axes as will do; two moves where one would take more loops than our transpose has."""
+        sizes, permutation = fewest_axes(sizes, permutation)
+        few = len(sizes) <= _MOST_AXES or len(sizes) > _MOST_PARTS
+        first = None if few else in_two(sizes, permutation, _MOST_AXES)
+        if first is None:
+            target = tuple(sizes[axis] for axis in permutation)
+            return self._moved(
+                self.view(tensor, sizes), "transpose", Transpose(permutation), target, permutation
+            )
+        tensor = self._transposed(tensor, sizes, first)
+        rest = tuple(first.index(axis) for axis in permutation)
+        return self._transposed(tensor, tuple(sizes[axis] for axis in first), rest)
 
     def untangled(self, value: Value) -> Value:
         """The value with one stored axis for each of ONNX's."""
@@ -175,11 +203,13 @@ class Draft:
         """The value under another shape of ONNX's. Elements that lie in another order stay where they are."""
         if prod(shape) != prod(value.shape) or min(shape, default=1) < 1:
             raise Unsupported(f"from {list(value.shape)} to {list(shape)}, which has other elements")
+        if shape == value.shape:
+            return value
         if in_order(value):
             return at_rest(self.view(value.tensor, shape), shape)
         if shape == value.full:
             return replace(value, shape=shape)
-        order = renamed_axes(value, shape)
+        order = reshaped_axes(value, shape)
         if order is None:
             return replace(value, shape=shape)
         return Value(self.view(value.tensor, tuple(shape[a] for a in order)), shape, order, shape)

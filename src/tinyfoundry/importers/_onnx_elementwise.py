@@ -12,6 +12,8 @@ import numpy as np
 from tinyfoundry.importers._onnx_draft import Draft
 from tinyfoundry.importers._onnx_file import Node
 from tinyfoundry.importers._onnx_value import Constant, Unsupported, Value, channels_last
+from tinyfoundry.ir.graph import Quantization
+from tinyfoundry.ops.curve import Curve
 from tinyfoundry.ops.smooth import LeakyRelu
 
 Row = Callable[[Draft, Node], Value]
@@ -51,18 +53,42 @@ def leaky_relu(draft: Draft, node: Node) -> Value:
 
 
 def divide(draft: Draft, node: Node) -> Value:
-    """Div by a constant of floats is Mul by its reciprocal; int8 has no division."""
-    x, by = draft.value(node), draft.constant(node, 1)
-    if draft.type(x.tensor).quant is not None or not np.all(by.real()):
-        raise Unsupported("on int8 or by zero (wanted floats by a constant)")
-    x, other = _with_constant(draft, x, Constant(1.0 / by.real(), by.key))
-    return computed(draft, draft.apply(node, "mul", (x.tensor, other)), x)
+    """Div by a constant is Mul by its reciprocal; by what is computed, of floats, Mul by a reciprocal too."""
+    by = draft.operand(node, 1)
+    if isinstance(by, Value):
+        return _divided(draft, node, by)
+    x = draft.value(node)
+    with np.errstate(divide="ignore", over="ignore"):
+        inverse = 1.0 / by.real()
+    if not np.isfinite(inverse).all():
+        raise Unsupported("by zero")
+    other = Constant(inverse, by.key)
+    if draft.type(x.tensor).quant is not None:
+        if inverse.size != 1:
+            raise Unsupported("on int8 by several numbers (wanted one)")
+        # One number is a stored 127 or -127 with a scale of its own.
+        quant = Quantization((abs(inverse.item()) / 127,), (0,))
+        other = Constant((127 * np.sign(inverse)).astype(np.int8), by.key, quant)
+    x, tensor = _with_constant(draft, x, other)
+    return computed(draft, draft.apply(node, "mul", (x.tensor, tensor)), x)
+
+
+def _divided(draft: Draft, node: Node, by: Value) -> Value:
+    if draft.type(by.tensor).quant is not None:
+        raise Unsupported("on int8 by what is computed (wanted a constant)")
+    key = f"{node.outputs[0]}_inverse"
+    inverse = draft.add("curve", (by.tensor,), Curve("reciprocal"), None, key)
+    draft.known[key] = replace(by, tensor=inverse)
+    product = replace(node, inputs=(node.inputs[0], key))
+    return pairwise("mul")(draft, product)
 
 
 def power(draft: Draft, node: Node) -> Value:
-    """Pow with the exponents that networks have: 1, 2 and 0.5."""
+    """Pow by one constant; the exponents 2, 1 and 0.5 have ops of their own."""
     exponent = draft.constant(node, 1)
-    number = exponent.real().item() if exponent.array.size == 1 else None
+    if exponent.array.size != 1:
+        raise Unsupported("by several exponents (wanted one)")
+    number = exponent.real().item()
     if number == 2.0:
         x = draft.value(node)
         return computed(draft, draft.apply(node, "mul", (x.tensor, x.tensor)), x)
@@ -70,7 +96,53 @@ def power(draft: Draft, node: Node) -> Value:
         return _mapped(draft, node, "sqrt", None)
     if number == 1.0:
         return draft.value(node)
-    raise Unsupported("with another exponent than 2, 1 or 0.5")
+    return _mapped(draft, node, "curve", Curve("power", number))
+
+
+def curve(name: str, **numbers: float) -> Row:
+    """The row of a function of one number; numbers: its attributes in ONNX and what they are by default."""
+
+    def row(draft: Draft, node: Node) -> Value:
+        given = [node.real(attribute, default) for attribute, default in numbers.items()]
+        return _mapped(draft, node, "curve", Curve(name, *given))
+
+    return row
+
+
+def gelu(draft: Draft, node: Node) -> Value:
+    """Gelu, exact or by a hyperbolic tangent."""
+    tanh = node.text("approximate", "none") == "tanh"
+    return _mapped(draft, node, "curve", Curve("gelu_tanh" if tanh else "gelu"))
+
+
+def clamped(draft: Draft, node: Node, low: float, high: float) -> Value:
+    """Clip to limits that no relu has."""
+    return _mapped(draft, node, "curve", Curve("clamp", low, high))
+
+
+CURVES: dict[str, Row] = {
+    "Ceil": curve("ceil"),
+    "Celu": curve("celu", alpha=1.0),
+    "Cos": curve("cos"),
+    "Elu": curve("elu", alpha=1.0),
+    "Erf": curve("erf"),
+    "Floor": curve("floor"),
+    "Gelu": gelu,
+    "HardSigmoid": curve("hard_sigmoid", alpha=0.2, beta=0.5),
+    "Log": curve("log"),
+    "Mish": curve("mish"),
+    "Neg": curve("neg"),
+    "Reciprocal": curve("reciprocal"),
+    "Round": curve("round"),
+    "Selu": curve("selu", alpha=1.6732632423543772, gamma=1.0507009873554805),
+    "Sign": curve("sign"),
+    "Sin": curve("sin"),
+    "Softplus": curve("softplus"),
+    "Softsign": curve("softsign"),
+    "Swish": curve("silu", alpha=1.0),
+    "ThresholdedRelu": curve("thresholded_relu", alpha=1.0),
+}
+"""Operators that are a function of each number by itself and have no op of their own."""
 
 
 def _mapped(draft: Draft, node: Node, op: str, attrs: Any) -> Value:

@@ -34,7 +34,7 @@ _NUMPY = {
 _OTHERS = {4: "uint16", 5: "int16", 10: "float16", 16: "bfloat16", 21: "uint4", 22: "int4"}
 _FIELDS = {FLOAT: "float_data", INT64: "int64_data", DOUBLE: "double_data"}  # others: int32_data
 _SCALARS = {1: "f", 2: "i", 6: "floats", 7: "ints"}  # AttributeProto.AttributeType -> field
-_TEXT, _TENSOR = 3, 4
+_TEXT, _TENSOR, _TEXTS = 3, 4, 8
 _EXTERNAL = 1  # TensorProto.DataLocation
 
 
@@ -237,6 +237,8 @@ class _Reader:
             yield value if isinstance(value, int | float) else tuple(value)
         elif item.type == _TEXT:
             yield item.s.decode("utf-8", "replace")
+        elif item.type == _TEXTS:
+            yield tuple(text.decode("utf-8", "replace") for text in item.strings)
         elif item.type == _TENSOR:
             yield self.array(item.t)
 

@@ -28,6 +28,53 @@ def hoist_constants(model: Model) -> Model:
     return replace(model, nodes=tuple(kept), constants=constants)
 
 
+_LINEAR = 15.0  # softplus of more is the number itself, in float32
+
+
+def name_functions(model: Model) -> Model:
+    """The model with one operator for what exporters write in several, where it is the same function of one
+    number: Where(x > limit, x, Softplus(x)), x * Sigmoid(x), x * HardSigmoid(x).
+    """
+    by = {node.outputs[0]: node for node in model.nodes if node.outputs}
+    nodes = [_softplus(model, node, by) or _swish(node, by) or node for node in model.nodes]
+    read = {name for node in nodes for name in node.inputs} | {face.name for face in model.outputs}
+    spare = ("Greater", "HardSigmoid", "Sigmoid", "Softplus")
+    kept = [node for node in nodes if node.op not in spare or read.intersection(node.outputs)]
+    return replace(model, nodes=tuple(kept))
+
+
+def _softplus(model: Model, node: Node, by: dict[str, Node]) -> Node | None:
+    test, plus = (by.get(name) for name in (node.inputs if len(node.inputs) == 3 else ("", "", ""))[::2])
+    if node.op != "Where" or test is None or plus is None or len(test.inputs) != 2:
+        return None
+    limit = model.constants.get(test.inputs[1])
+    same = (test.op, plus.op) == ("Greater", "Softplus") and test.inputs[:1] == plus.inputs == node.inputs[
+        1:2
+    ]
+    if not same or limit is None or limit.size != 1 or not limit.item() >= _LINEAR:
+        return None
+    return replace(plus, outputs=node.outputs)
+
+
+def _swish(node: Node, by: dict[str, Node]) -> Node | None:
+    if node.op != "Mul" or len(node.inputs) != 2:
+        return None
+    for x, name in (node.inputs, node.inputs[::-1]):
+        gate = by.get(name)
+        if gate is None or gate.inputs != (x,):
+            continue
+        if gate.op == "Sigmoid":
+            return replace(node, op="Swish", inputs=(x,))
+        if gate.op == "HardSigmoid" and _is_torch_s(gate):
+            return replace(node, op="HardSwish", inputs=(x,))
+    return None
+
+
+def _is_torch_s(gate: Node) -> bool:
+    alpha, beta = (gate.attributes.get(name) for name in ("alpha", "beta"))
+    return isinstance(alpha, float) and abs(alpha - 1 / 6) < 1e-6 and beta in (None, 0.5)
+
+
 def fold_layers(model: Model, budget: Budget) -> Model:
     """The model with BatchNormalization folded into Conv and Gemm, and Add into MatMul; exact in float64.
 

@@ -20,8 +20,10 @@ from tinyfoundry.importers._onnx_value import Constant, Unsupported, Value
 from tinyfoundry.ir.graph import Array, DType, Quantization, Type
 
 _LEAST, _MOST = 1e-30, 1e15  # scales that float32 arithmetic can be trusted with
-_STEPPING_OVER = frozenset({"Clip", "Dropout", "Flatten", "Identity", "MaxPool", "Pad", "Relu", "Reshape"} | {
-    "Squeeze", "Transpose", "Unsqueeze",
+_STEPPING_OVER = frozenset({
+    "Clip", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GlobalMaxPool", "Identity", "MaxPool",
+    "Pad", "ReduceMax", "Relu", "Reshape", "Slice", "SpaceToDepth", "Squeeze", "Tile", "Transpose",
+    "Unsqueeze",
 })  # fmt: skip
 """Operators that give the same bytes whether their input is quantized or their output."""
 

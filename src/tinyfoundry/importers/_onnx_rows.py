@@ -1,8 +1,8 @@
-"""The table of ONNX's operators: one row each, a function from a node to what its first output is."""
+"""The table of ONNX's operators: one row each, a function from a node to what its first outputs are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf, prod
 from typing import Any
@@ -13,6 +13,8 @@ from tinyfoundry.importers import _onnx_windows as windows
 from tinyfoundry.importers._onnx_constants import FOLDS, filled, squeezed, unsqueezed
 from tinyfoundry.importers._onnx_draft import Draft
 from tinyfoundry.importers._onnx_elementwise import (
+    CURVES,
+    clamped,
     computed,
     divide,
     function,
@@ -21,7 +23,31 @@ from tinyfoundry.importers._onnx_elementwise import (
     power,
 )
 from tinyfoundry.importers._onnx_file import Node
+from tinyfoundry.importers._onnx_picks import (
+    axis_of,
+    depth_to_space,
+    expand,
+    gather,
+    indexed,
+    slice_,
+    space_to_depth,
+    split,
+    tile,
+    where,
+)
 from tinyfoundry.importers._onnx_quant import Layout, dequantize, quantize, weighted
+from tinyfoundry.importers._onnx_recurrent import lstm
+from tinyfoundry.importers._onnx_reductions import (
+    arg_max,
+    global_pool,
+    group_normalization,
+    instance_normalization,
+    layer_normalization,
+    plain,
+    reduction,
+    square,
+)
+from tinyfoundry.importers._onnx_resize import resize
 from tinyfoundry.importers._onnx_value import (
     Constant,
     Unsupported,
@@ -32,16 +58,16 @@ from tinyfoundry.importers._onnx_value import (
     in_order,
     same_memory,
 )
-from tinyfoundry.ir.graph import Array, DType, Shape
+from tinyfoundry.ir.graph import Array, Shape
 from tinyfoundry.ops._activation import Activation
 from tinyfoundry.ops.batch_matmul import BatchMatMul
 from tinyfoundry.ops.elementwise import Relu
 from tinyfoundry.ops.shape import Concatenation, Pad
 from tinyfoundry.ops.softmax import Softmax
-from tinyfoundry.ops.take import Take
 
-Row = Callable[[Draft, Node], Value | Constant]
+Row = Callable[[Draft, Node], Value | Constant | tuple[Value, ...]]
 
+_MOST_MIRRORED = 4096
 _BEYOND = 3e38  # what exporters write for no limit at all
 _CLAMPS = {kind.limits: kind for kind in Activation}
 
@@ -54,7 +80,7 @@ def _clip(draft: Draft, node: Node) -> Value:
     low, high = (_limit(draft, node, *which) for which in ((1, "min", -inf), (2, "max", inf)))
     kind = _CLAMPS.get((low, high))
     if kind is None:
-        raise Unsupported(f"to {low:g}..{high:g} (wanted 0..6, 0.. or -1..1)")
+        return clamped(draft, node, low, high)
     return draft.value(node) if kind is Activation.NONE else _clamped(draft, node, kind)
 
 
@@ -100,29 +126,41 @@ def _gemm(draft: Draft, node: Node) -> Value:
 
 
 def _matmul(draft: Draft, node: Node) -> Value:
-    second = draft.operand(node, 1)
-    if isinstance(second, Value):
-        return _batch_matmul(draft, node, draft.value(node), second)
-    x, w = draft.value(node), second
-    if w.array.ndim != 2 or not x.shape:
-        raise Unsupported(f"with {list(w.array.shape)} as input 1 (wanted a constant matrix)")
+    first, second = draft.operand(node, 0), draft.operand(node, 1)
+    if isinstance(first, Constant) or isinstance(second, Value) or second.array.ndim != 2 or not first.shape:
+        return _batch_matmul(draft, node, (first, second))
     # A bias as third input: the Add that followed (see the pass over the file's nodes).
-    return _dense(draft, node, x, w, draft.constant(node, 2) if draft.has(node, 2) else None, 1)
+    return _dense(draft, node, first, second, draft.constant(node, 2) if draft.has(node, 2) else None, 1)
 
 
-def _batch_matmul(draft: Draft, node: Node, first: Value, second: Value) -> Value:
-    """Both computed. What lies with its last two axes swapped is read that way and not moved."""
+def _batch_matmul(draft: Draft, node: Node, pair: tuple[Value | Constant, Value | Constant]) -> Value:
+    """At most one is a constant. What lies with its last two axes swapped is read that way and not moved."""
     names, swapped = [], []
-    for value in (draft.untangled(first), draft.untangled(second)):
-        rank = len(value.full)
-        if rank < 2:
-            raise Unsupported(f"of {list(first.shape)} and {list(second.shape)} (wanted matrices)")
-        rest = tuple(range(rank))
+    for value in pair:
+        shape = value.array.shape if isinstance(value, Constant) else value.shape
+        rank = len(shape)
+        if rank < 2 or all(isinstance(one, Constant) for one in pair):
+            raise Unsupported(f"of {list(shape)} (wanted matrices, at least one of them computed)")
+        if isinstance(value, Constant):
+            names.append(_matrix(draft, value, pair))
+            swapped.append(False)
+            continue
+        plain, rest = draft.untangled(value), tuple(range(rank))
         turned = (*rest[:-2], rank - 1, rank - 2)
-        swapped.append(not in_order(value) and same_memory(value.full, value.order, turned))
-        names.append(draft.arranged(value, turned if swapped[-1] else rest))
+        swapped.append(not in_order(plain) and same_memory(plain.full, plain.order, turned))
+        names.append(draft.arranged(plain, turned if swapped[-1] else rest))
     y = draft.apply(node, "batch_matmul", names, BatchMatMul(*swapped))
     return at_rest(y, draft.type(y).shape)
+
+
+def _matrix(draft: Draft, value: Constant, pair: Sequence[Value | Constant]) -> str:
+    """A constant factor: of floats, or quantised with one scale as the other is quantised."""
+    quantised = any(isinstance(one, Value) and draft.type(one.tensor).quant is not None for one in pair)
+    if not quantised:
+        return draft.add_constant(value.key, value.real().astype(np.float32))
+    if value.quant is None or value.quant.per_channel or value.array.dtype != np.int8:
+        raise Unsupported("on int8 with a constant that is not (quantise it too, with one scale)")
+    return draft.add_constant(value.key, value.array, value.quant)
 
 
 def _dense(draft: Draft, node: Node, x: Value, w: Constant, bias: Constant | None, axis: int) -> Value:
@@ -146,18 +184,6 @@ def _dense(draft: Draft, node: Node, x: Value, w: Constant, bias: Constant | Non
     constants = weighted(draft, node, draft.type(tensor), Layout(axis, 0, move), w, bias)
     y, shape = draft.apply(node, "dense", (tensor, *constants)), (*x.shape[:-1], units)
     return Value(draft.view(y, tuple(shape[a] for a in order)), shape, order, shape)
-
-
-def _reduce_mean(draft: Draft, node: Node) -> Value:
-    x, axes = draft.untangled(draft.value(node)), draft.ints(node, 1, "axes")
-    rank = len(x.shape)
-    if not axes and node.integer("noop_with_empty_axes", 0):
-        return x
-    axes = axes or tuple(range(rank))
-    if not all(-rank <= axis < rank for axis in axes):
-        raise Unsupported(f"over axes {axes} of {list(x.shape)}; the file is damaged")
-    chosen = tuple(sorted({axis % rank for axis in axes}))
-    return windows.mean(draft, node, x, chosen, bool(node.integer("keepdims", 1)))
 
 
 def _flatten(draft: Draft, node: Node) -> Value:
@@ -229,22 +255,38 @@ def _axis(node: Node, x: Value, default: int) -> int:
 def _pad(draft: Draft, node: Node) -> Value:
     x, amounts = draft.untangled(draft.value(node)), draft.ints(node, 1, "pads") or ()
     rank = len(x.shape)
-    axes = [axis % rank for axis in draft.ints(node, 3, "axes") or range(rank)] if rank else []
-    fill = node.real("value", 0.0)
-    if draft.has(node, 2):
-        fill = draft.constant(node, 2).real().ravel().sum()
-    mode = node.text("mode", "constant")
-    if mode != "constant" or fill != 0:
-        raise Unsupported(f"with mode {mode[:12]!a} and value {fill:g} (wanted constant 0)")
+    axes = [axis_of(axis, x.shape) for axis in draft.ints(node, 3, "axes") or range(rank)]
     if len(amounts) != 2 * len(axes) or min(amounts, default=0) < 0 or len(set(axes)) < len(axes):
         raise Unsupported(f"by {amounts} of {list(x.shape)} (wanted numbers of 0 or more)")
-    sides = []
-    for part in (amounts[: len(axes)], amounts[len(axes) :]):
-        given = dict(zip(axes, part, strict=True))
-        sides.append(tuple(given.get(axis, 0) for axis in x.order))
+    befores, afters = (
+        dict(zip(axes, part, strict=True)) for part in (amounts[: len(axes)], amounts[len(axes) :])
+    )
+    mode = node.text("mode", "constant")
+    if mode != "constant":
+        around = {axis: (befores[axis], afters[axis]) for axis in axes if befores[axis] or afters[axis]}
+        return _mirrored(draft, node, x, around, mode)
+    fill = node.real("value", 0.0)
+    if draft.has(node, 2):
+        fill = float(draft.constant(node, 2).real().ravel().sum())
+    if not np.isfinite(fill):
+        raise Unsupported(f"with value {fill:g} (wanted a finite number)")
+    sides = [tuple(given.get(axis, 0) for axis in x.order) for given in (befores, afters)]
     if not any((*sides[0], *sides[1])):
         return x
-    return computed(draft, draft.apply(node, "pad", (x.tensor,), Pad(sides[0], sides[1])), x)
+    return computed(draft, draft.apply(node, "pad", (x.tensor,), Pad(sides[0], sides[1], fill)), x)
+
+
+def _mirrored(draft: Draft, node: Node, x: Value, around: dict[int, tuple[int, int]], mode: str) -> Value:
+    """Padding with what is there: along each axis a gather."""
+    if mode not in ("reflect", "edge", "wrap"):
+        raise Unsupported(f"with mode {mode[:12]!a} (wanted constant, reflect, edge or wrap)")
+    for axis, widths in around.items():
+        size = x.shape[axis]
+        if sum(widths) > _MOST_MIRRORED or (mode == "reflect" and max(widths) >= size):
+            raise Unsupported(f"by {widths} of {size} elements in mode {mode}")
+        indices = np.pad(np.arange(size), widths, mode=mode).tolist()  # type: ignore[call-overload]
+        x = indexed(draft, x, axis, indices, f"{node.outputs[0]}_{axis}")
+    return x
 
 
 def _same(draft: Draft, node: Node) -> Value | Constant:
@@ -255,31 +297,6 @@ def _dropout(draft: Draft, node: Node) -> Value | Constant:
     if draft.has(node, 2) and draft.constant(node, 2).array.any():
         raise Unsupported("in training mode (export for inference)")
     return draft.operand(node, 0)
-
-
-def _take(draft: Draft, node: Node) -> Value:
-    """Gather at indices that are computed; a constant table is one of embeddings."""
-    table, indices = draft.operand(node, 0), draft.operand(node, 1)
-    if isinstance(indices, Constant):
-        return _known_only(draft, node)
-    if isinstance(table, Constant):
-        if table.quant is not None and table.quant.per_channel:
-            raise Unsupported("of a table with several scales (quantise it with one)")
-        array = table.array if table.quant else table.array.astype(np.float32)
-        x = at_rest(draft.add_constant(table.key, array, table.quant), array.shape)
-    else:
-        x = at_rest(draft.arranged(table, tuple(range(len(table.shape)))), table.shape)
-    axis, own = _axis(node, x, 0), draft.type(x.tensor).quant
-    where = draft.arranged(indices, tuple(range(len(indices.shape))))
-    if draft.type(where).dtype not in (DType.INT32, DType.INT64):
-        raise Unsupported(f"at indices of {draft.type(where).dtype} (wanted int32 or int64)")
-    shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
-    wanted = draft.wanted.get(node.outputs[0], own) if own is not None else None
-    name = node.outputs[0] if wanted == own else f"{node.outputs[0]}_taken"
-    taken = draft.add("take", (x.tensor, where), Take(axis), own, name)
-    if wanted != own:
-        taken = draft.add("quantize", (taken,), None, wanted, node.outputs[0])
-    return at_rest(taken, shape)
 
 
 def _shape(draft: Draft, node: Node) -> Constant:
@@ -295,24 +312,33 @@ def _known_only(_draft: Draft, _node: Node) -> Value:
 
 ROWS: dict[str, Row] = {
     **dict.fromkeys(FOLDS, _known_only),
+    **CURVES,
     "Abs": function("abs"),
     "Add": pairwise("add"),
+    "ArgMax": arg_max,
     "AveragePool": windows.average_pool,
     "BatchNormalization": windows.batch_normalization,
     "Clip": _clip,
     "Concat": _concat,
     "Conv": windows.convolution,
     "ConvTranspose": windows.transposed_convolution,
+    "DepthToSpace": depth_to_space,
     "DequantizeLinear": dequantize,
     "Div": divide,
     "Dropout": _dropout,
+    "Expand": expand,
     "Exp": function("exp"),
     "Flatten": _flatten,
-    "Gather": _take,
+    "Gather": gather,
     "Gemm": _gemm,
-    "GlobalAveragePool": windows.global_average_pool,
+    "GlobalAveragePool": global_pool("mean"),
+    "GlobalMaxPool": global_pool("reduce_max"),
+    "GroupNormalization": group_normalization,
     "HardSwish": function("hard_swish"),
     "Identity": _same,
+    "InstanceNormalization": instance_normalization,
+    "LayerNormalization": layer_normalization,
+    "LSTM": lstm,
     "LeakyRelu": leaky_relu,
     "MatMul": _matmul,
     "Max": pairwise("maximum"),
@@ -323,17 +349,29 @@ ROWS: dict[str, Row] = {
     "Pow": power,
     "PRelu": pairwise("prelu"),
     "QuantizeLinear": quantize,
-    "ReduceMean": _reduce_mean,
+    "ReduceL1": reduction("sum", before=plain("abs")),
+    "ReduceL2": reduction("sum", before=square, after=plain("sqrt")),
+    "ReduceMax": reduction("reduce_max"),
+    "ReduceMean": reduction("mean"),
+    "ReduceSum": reduction("sum"),
+    "ReduceSumSquare": reduction("sum", before=square),
     "Relu": _relu,
     "Reshape": _reshape,
+    "Resize": resize,
     "Shape": _shape,
     "Sigmoid": function("logistic"),
+    "Slice": slice_,
     "Softmax": _softmax,
+    "SpaceToDepth": space_to_depth,
+    "Split": split,
     "Sqrt": function("sqrt"),
     "Squeeze": _squeeze,
     "Sub": pairwise("sub"),
     "Tanh": function("tanh"),
+    "Tile": tile,
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
+    "Upsample": resize,
+    "Where": where,
 }
 """Operator -> its row. Constant has none: its value is known as soon as the file is read."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, permutations
 from math import prod
+from operator import mul
 
 import numpy as np
 
@@ -109,17 +111,59 @@ def in_order(value: Value) -> bool:
     return same_memory(value.full, value.order, range(len(value.full)))
 
 
-def renamed_axes(value: Value, shape: Shape) -> tuple[int, ...] | None:
-    """Order of the axes after a reshape that only adds or drops axes of one element; None for others."""
-    old = [axis for axis, size in enumerate(value.full) if size > 1]
-    new = [axis for axis, size in enumerate(shape) if size > 1]
-    if not value.plain or [value.full[a] for a in old] != [shape[a] for a in new]:
+def refined(first: Shape, second: Shape) -> tuple[Shape, list[Shape], list[Shape]] | None:
+    """The fewest axes that two shapes of as many elements both join, and the run of them that each axis of
+    the first and of the second shape is; None where the two cut the elements at places that cannot go
+    together. Axes of one element are runs of none.
+    """
+    cuts = sorted({cut for shape in (first, second) for cut in accumulate(shape, mul)} - {1})
+    sizes = []
+    for cut, before in zip(cuts, (1, *cuts), strict=False):
+        if cut % before:
+            return None
+        sizes.append(cut // before)
+    return tuple(sizes), _runs(first, sizes), _runs(second, sizes)
+
+
+def _runs(shape: Shape, sizes: Sequence[int]) -> list[Shape]:
+    runs, part = [], 0
+    for size in shape:
+        start, joined = part, 1
+        while joined < size:
+            joined *= sizes[part]
+            part += 1
+        runs.append(tuple(range(start, part)))
+    return runs
+
+
+def parts_of(value: Value, shape: Shape) -> tuple[Value, list[Shape]] | None:
+    """The same tensor on the axes that its own shape and ``shape`` both join, and those of each axis of
+    ``shape``; None where there are no such axes.
+    """
+    found = refined(value.full, shape)
+    if found is None:
         return None
-    places = dict(zip(old, new, strict=True))
-    return (
-        *(axis for axis, size in enumerate(shape) if size == 1),
-        *(places[axis] for axis in value.order if axis in places),
-    )
+    sizes, own, wanted = found
+    return Value(value.tensor, sizes, tuple(part for a in value.order for part in own[a]), sizes), wanted
+
+
+def reshaped_axes(value: Value, shape: Shape) -> tuple[int, ...] | None:
+    """Order of the axes after a reshape to ``shape`` that leaves all elements where they are: it only splits
+    axes, joins neighbours, or adds and drops axes of one element. None for others.
+    """
+    found = parts_of(value, shape)
+    if found is None:
+        return None
+    order, runs = found[0].order, {run[0]: (axis, run) for axis, run in enumerate(found[1]) if run}
+    axes = [axis for axis, run in enumerate(found[1]) if not run]
+    at = 0
+    while at < len(order):
+        axis, run = runs.get(order[at], (0, ()))
+        if not run or order[at : at + len(run)] != run:
+            return None
+        axes.append(axis)
+        at += len(run)
+    return tuple(axes)
 
 
 def fewest_axes(sizes: Shape, permutation: Sequence[int]) -> tuple[Shape, tuple[int, ...]]:
@@ -135,6 +179,19 @@ def fewest_axes(sizes: Shape, permutation: Sequence[int]) -> tuple[Shape, tuple[
     return tuple(prod(sizes[axis] for axis in run) for run in before), tuple(
         before.index(run) for run in runs
     )
+
+
+def in_two(sizes: Shape, permutation: tuple[int, ...], most: int) -> tuple[int, ...] | None:
+    """A permutation to begin with, so that neither it nor the rest that is then left of ``permutation`` needs
+    more than ``most`` axes.
+    """
+    axes = range(len(sizes))
+    for first in permutations(axes):
+        rest = [first.index(axis) for axis in permutation]
+        stages = ((sizes, first), (tuple(sizes[axis] for axis in first), rest))
+        if all(len(fewest_axes(*stage)[0]) <= most for stage in stages):
+            return first
+    return None
 
 
 def columns(value: Value) -> Array:

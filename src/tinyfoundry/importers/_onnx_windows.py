@@ -15,11 +15,12 @@ from tinyfoundry.ir.graph import Array, Quantization, Shape
 from tinyfoundry.ops._window import Pair, Window, same_padding
 from tinyfoundry.ops.conv2d import Conv2D
 from tinyfoundry.ops.depthwise import DepthwiseConv2D
+from tinyfoundry.ops.indexing import StridedSlice
 from tinyfoundry.ops.pool import AveragePool2D, MaxPool2D
-from tinyfoundry.ops.reduce import Mean
-from tinyfoundry.ops.shape import Pad
+from tinyfoundry.ops.shape import Concatenation, Pad
 from tinyfoundry.ops.transpose_conv import TransposeConv
 
+_MAX_GROUPS = 64
 _MAX_WINDOW = 1024  # rows and columns that a window may cover: far more than any network's
 
 
@@ -57,8 +58,12 @@ def convolution(draft: Draft, node: Node) -> Value:
     if w.array.ndim != image.rank:
         raise Unsupported(f"with weights {list(w.array.shape)} on {image.rank} axes; the file is damaged")
     group = node.integer("group", 1)
-    if group not in (1, image.channels) or (group != 1 and w.array.shape[1] != 1):
-        raise Unsupported(f"with {group} groups on {image.channels} channels (wanted 1 or one a channel)")
+    if not 0 < group <= max(image.channels, _MAX_GROUPS) or w.array.shape[1] * group != image.channels:
+        raise Unsupported(
+            f"with weights {list(w.array.shape)} in {group} groups on {image.channels} channels"
+        )
+    if w.array.shape[0] % group or (1 < group < image.channels and group > _MAX_GROUPS):
+        raise Unsupported(f"of {group} groups (wanted at most {_MAX_GROUPS}, or one a channel)")
     kernel: Pair = (w.array.shape[2], w.array.shape[3] if image.rank == 4 else 1)
     window, tensor = _padded(draft, node, image, _window(node, image, kernel), kernel)
 
@@ -70,9 +75,43 @@ def convolution(draft: Draft, node: Node) -> Value:
         layout = Layout(0, 0, lambda array: four(array).transpose(0, 2, 3, 1))
         constants = weighted(draft, node, x, layout, w, bias)
         return image.value(draft.apply(node, "conv2d", (tensor, *constants), Conv2D(window)))
+    if group < image.channels:
+        return image.value(_grouped(draft, node, tensor, (w, bias), window, four))
     layout = Layout(0, 3, lambda array: four(array).transpose(1, 2, 3, 0))
     constants = weighted(draft, node, x, layout, w, bias)
     return image.value(draft.apply(node, "depthwise_conv2d", (tensor, *constants), DepthwiseConv2D(window)))
+
+
+def _grouped(
+    draft: Draft,
+    node: Node,
+    tensor: str,
+    parameters: tuple[Constant, Constant | None],
+    window: Window,
+    four: Callable[[Array], Array],
+) -> str:
+    """A convolution for each group of channels, their results joined."""
+    w, bias = parameters
+    group, x = node.integer("group", 1), draft.type(tensor)
+    into, layout = w.array.shape[1], Layout(0, 0, lambda array: four(array).transpose(0, 2, 3, 1))
+    parts = []
+    for index in range(group):
+        begin, size = (0, 0, 0, index * into), (*x.shape[:3], into)
+        key = f"{node.outputs[0]}_group_{index}"
+        own = draft.add("strided_slice", (tensor,), StridedSlice(begin, size, (1,) * 4), x.quant, key)
+        some = _share(w, index, group)
+        constants = weighted(draft, node, x, layout, some, bias and _share(bias, index, group))
+        parts.append(draft.apply(node, "conv2d", (own, *constants), Conv2D(window)))
+    return draft.apply(node, "concatenation", parts, Concatenation(3))
+
+
+def _share(constant: Constant, index: int, group: int) -> Constant:
+    """What one of ``group`` groups has of weights or a bias, with its scales."""
+    rows = constant.array.shape[0] // group
+    some, quant = slice(index * rows, (index + 1) * rows), constant.quant
+    if quant is not None and quant.per_channel and quant.axis == 0:
+        quant = Quantization(quant.scale[some], quant.zero_point[some], 0)
+    return Constant(constant.array[some], f"{constant.key}_{index}", quant)
 
 
 def transposed_convolution(draft: Draft, node: Node) -> Value:
@@ -107,6 +146,8 @@ def transposed_convolution(draft: Draft, node: Node) -> Value:
 
 def batch_normalization(draft: Draft, node: Node) -> Value:
     """BatchNormalization where no layer stood before it to take it up: a depthwise convolution of 1×1."""
+    if isinstance(draft.operand(node, 3), Value):
+        raise Unsupported("by the mean of its own input, as in training (wanted running statistics)")
     factor, offset = normalization(node, [draft.constant(node, i).real() for i in range(1, 5)])
     x = draft.value(node)
     if len(x.shape) not in (2, 3, 4) or x.shape[1] != factor.size:
@@ -179,26 +220,6 @@ def _pool(
     if counted and padded:
         window, tensor = padded(draft, node, tensor, window)
     return image.value(draft.apply(node, op, (tensor,), attributes(pair, window)))
-
-
-def global_average_pool(draft: Draft, node: Node) -> Value:
-    """GlobalAveragePool: the mean over all spatial axes, which stay as axes of one element."""
-    value = draft.untangled(draft.value(node))
-    if len(value.shape) < 3:
-        raise Unsupported(f"on {len(value.shape)} axes (wanted 3 or 4)")
-    return mean(draft, node, value, tuple(range(2, len(value.shape))), keep=True)
-
-
-def mean(draft: Draft, node: Node, value: Value, axes: tuple[int, ...], keep: bool) -> Value:
-    """The mean over ``axes``, counted as ONNX counts them, wherever they lie."""
-    stored = tuple(sorted(value.order.index(axis) for axis in axes))
-    tensor = draft.apply(node, "mean", (value.tensor,), Mean(stored, keep))
-    if keep:
-        full = tuple(1 if axis in axes else size for axis, size in enumerate(value.full))
-        return Value(tensor, full, value.order, full)
-    left = [axis for axis in range(len(value.full)) if axis not in axes]
-    full = tuple(value.full[axis] for axis in left)
-    return Value(tensor, full, tuple(left.index(a) for a in value.order if a in left), full)
 
 
 def _window(node: Node, image: Image, kernel: Pair) -> Window:

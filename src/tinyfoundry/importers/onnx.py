@@ -8,7 +8,6 @@ transpose is left of that. An unknown batch size becomes 1.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from tinyfoundry.importers._emitted import emitted
 from tinyfoundry.importers._findings import refusal
 from tinyfoundry.importers._onnx_constants import folded
 from tinyfoundry.importers._onnx_draft import Draft
+from tinyfoundry.importers._onnx_elementwise import CURVES
 from tinyfoundry.importers._onnx_file import (
     FLOAT,
     INT8,
@@ -33,21 +33,28 @@ from tinyfoundry.importers._onnx_file import (
     shown,
     type_name,
 )
-from tinyfoundry.importers._onnx_fold import fold_layers, hoist_constants
+from tinyfoundry.importers._onnx_fold import fold_layers, hoist_constants, name_functions
 from tinyfoundry.importers._onnx_quant import wanted_quantizations
 from tinyfoundry.importers._onnx_rows import ROWS
-from tinyfoundry.importers._onnx_value import Budget, Constant, Unsupported, channels_last
+from tinyfoundry.importers._onnx_value import Budget, Constant, Unsupported, Value, channels_last
 from tinyfoundry.importers._source import bytes_of
 from tinyfoundry.ir.graph import DType, Graph, Shape
 from tinyfoundry.ir.rewrite import rebuild
 
+_MOST_NAMES = 3
 _SURPRISES = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+Orders = dict[str, Shape]
+"""By input of a graph, the axis of ONNX that each of its axes is."""
+
 _DTYPES = {FLOAT: DType.FLOAT32, INT8: DType.INT8, INT32: DType.INT32, INT64: DType.INT64}
 _OF_IMAGES = frozenset(
-    {"AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "GlobalAveragePool", "MaxPool"}
+    {"AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool"}
+    | {"GlobalMaxPool", "MaxPool", "Resize", "SpaceToDepth", "Upsample"}
 )
 _OF_ANY_ORDER = frozenset(
-    {"Add", "Clip", "Concat", "DequantizeLinear", "Dropout", "Identity", "Pad", "QuantizeLinear", "Relu"}
+    {"Abs", "Add", "Clip", "Concat", "DequantizeLinear", "Div", "Dropout", "Exp", "HardSwish", "Identity"}
+    | {"InstanceNormalization", "GroupNormalization", "LeakyRelu", "Max", "Min", "Mul", "Pad", "Pow", "PRelu"}
+    | {"QuantizeLinear", "Relu", "Sigmoid", "Slice", "Split", "Sqrt", "Sub", "Tanh", *CURVES}
 )
 
 
@@ -61,12 +68,10 @@ def load(source: str | os.PathLike[str] | bytes) -> Graph:
         that lists them all. ToolError: package ``onnx`` is not installed.
     """
     if isinstance(source, bytes):
-        return _convert(read(source, "model"), "model")
+        return convert(source, "model", "model")[0]
     path = Path(source)
     label = repr(str(path))
-    return _convert(
-        read(bytes_of(path, label, MAX_FILE_BYTES, "an .onnx file"), label), identifier(path.stem)
-    )
+    return convert(bytes_of(path, label, MAX_FILE_BYTES, "an .onnx file"), label, identifier(path.stem))[0]
 
 
 def operators(ops: Collection[str]) -> dict[str, frozenset[str]]:
@@ -74,18 +79,25 @@ def operators(ops: Collection[str]) -> dict[str, frozenset[str]]:
     return {"Constant": frozenset(), **{code: emitted(row, ops) for code, row in sorted(ROWS.items())}}
 
 
-def _convert(model: Model, name: str) -> Graph:
+def convert(data: bytes, label: str, name: str) -> tuple[Graph, Orders]:
+    """The graph called ``name`` of a model's bytes, and how its inputs lie: for each of them, by name, the
+    axis of ONNX that each of its axes is. label: what messages call the model.
+    """
+    model = read(data, label)
     with np.errstate(all="ignore"):  # numbers out of float32's range end as infinities, which verify refuses
         budget = Budget(model.file_bytes)
-        return _translated(fold_layers(hoist_constants(model), budget), name, budget)
+        prepared = fold_layers(name_functions(hoist_constants(model)), budget)
+        return _translated(prepared, name, budget)
 
 
-def _translated(model: Model, name: str, budget: Budget) -> Graph:
+def _translated(model: Model, name: str, budget: Budget) -> tuple[Graph, Orders]:
     draft = Draft(name, model.opset, wanted_quantizations(model), budget)
     findings = list(model.unsupported)
     findings += _unknown_operators(model)
     images = _images(model)
     findings += _faces(draft, model, images)
+    given = [value for value in draft.known.values() if isinstance(value, Value)]
+    orders = {value.tensor: value.order for value in given}
     for key, array in model.constants.items():
         # What could not be had (another file, a foreign type) is among the findings already.
         absent = model.unsupported and not array.size
@@ -100,14 +112,20 @@ def _translated(model: Model, name: str, budget: Budget) -> Graph:
         raise refusal(model.label, findings, (), advice)
     try:
         graph = draft.builder.finish(*outputs)
-        return rebuild(graph, graph.nodes)  # without the nodes that nothing reads
+        return rebuild(graph, graph.nodes), orders  # without the nodes that nothing reads
     except GraphError as error:
         raise ModelError(f"{model.label}: {error}") from error
 
 
 def _unknown_operators(model: Model) -> Iterator[str]:
-    codes = Counter(node.op for node in model.nodes if node.op not in ROWS)
-    yield from (f"{code} ({count}×)" for code, count in sorted(codes.items()))
+    """Each with how often it is there, and the names of the first nodes."""
+    unknown: dict[str, list[str]] = {}
+    for node in model.nodes:
+        if node.op not in ROWS:
+            unknown.setdefault(node.op, []).append(node.name)
+    for code, names in sorted(unknown.items()):
+        named = [shown(name) for name in dict.fromkeys(names) if name][:_MOST_NAMES]
+        yield f"{code} ({len(names)}×{': ' if named else ''}{', '.join(named)})"
 
 
 def _faces(draft: Draft, model: Model, images: Collection[str]) -> Iterator[str]:
@@ -158,7 +176,9 @@ def _translate(model: Model, draft: Draft, node: Node) -> Iterator[str]:
     ):
         return
     try:
-        draft.known[node.outputs[0]] = folded(draft, node) or ROWS[node.op](draft, node)
+        found = folded(draft, node) or ROWS[node.op](draft, node)
+        results = found if isinstance(found, tuple) else (found,)
+        draft.known.update((name, value) for name, value in zip(node.outputs, results, strict=False) if name)
     except Unsupported as finding:
         yield f"{node.label} {finding}"
     except GraphError as error:

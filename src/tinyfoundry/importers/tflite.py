@@ -21,7 +21,7 @@ from tflite import TensorType
 
 from tinyfoundry.builder import identifier
 from tinyfoundry.errors import GraphError, ModelError
-from tinyfoundry.importers import _moves  # noqa: F401 - importing it enters its rows
+from tinyfoundry.importers import _moves, _recurrent  # noqa: F401 - importing them enters their rows
 from tinyfoundry.importers._draft import DTYPES, Draft, fail, has, unique_names
 from tinyfoundry.importers._emitted import emitted
 from tinyfoundry.importers._findings import refusal
@@ -39,6 +39,7 @@ from tinyfoundry.ops._window import Pair, Window, same_padding
 from tinyfoundry.ops.batch_matmul import BatchMatMul
 from tinyfoundry.ops.conv2d import Conv2D
 from tinyfoundry.ops.convert import Quantize
+from tinyfoundry.ops.curve import Curve
 from tinyfoundry.ops.dense import Dense
 from tinyfoundry.ops.depthwise import DepthwiseConv2D
 from tinyfoundry.ops.elementwise import Add, Relu, Sub
@@ -143,6 +144,9 @@ def _unsupported_operators(model: Model) -> Iterator[str]:
             codes[op.code] += 1
         elif text := _unfused(op, row):
             codes[f"{op.code} with fused {text.upper()}"] += 1
+        else:
+            for text in row.variants(op, partial(op.option, row.options)):
+                codes[f"{op.code} {text}"] += 1
     yield from (f"{code} ({count}×)" for code, count in sorted(codes.items()))
 
 
@@ -219,6 +223,17 @@ def _dense(draft: Draft, op: Operator, option: Option) -> str:
     quant = draft.quant(op)
     y = draft.between(op, "dense", "dense", (x, w, b), Dense(_activation(option)), quant)
     return draft.apply(op, "reshape", (y,), Reshape(kept))
+
+
+@_row("GELU", "GeluOptions")
+def _gelu(draft: Draft, op: Operator, option: Option) -> str:
+    curve = Curve("gelu_tanh" if option("Approximate") else "gelu")
+    return draft.apply(op, "curve", draft.operands(op, 1), curve)
+
+
+@_row("LOG", "")
+def _log(draft: Draft, op: Operator, _option: Option) -> str:
+    return draft.apply(op, "curve", draft.operands(op, 1), Curve("log"))
 
 
 @_row("ADD", "AddOptions", fused=True)

@@ -1,13 +1,13 @@
 """The records every part of tinyfoundry speaks in: tensors' types, nodes, and the graph of a network.
 
     Graph   = name, inputs, outputs, nodes in execution order, the type of every tensor, the value of every
-    constant
+    constant, and what it remembers from run to run (states)
     Node    = op(attributes) applied to named tensors
     Type    = shape × dtype × quantization (absent for float tensors and raw integers)
 
 All records are frozen; a pass is a function Graph -> Graph. A tensor is known by its name and is written
-once: it is an input of the graph, a constant, or the output of exactly one node that stands before every
-reader. Layouts are
+once: it is an input of the graph, a constant, a state, or the output of exactly one node that stands before
+every reader. Layouts are
 TensorFlow Lite's: activations N H W C, convolution weights O H W I, depthwise weights 1 H W O, dense weights
 O I.
 """
@@ -134,6 +134,18 @@ class Node:
     attrs: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """A tensor that keeps its value from one run to the next. Nodes read it as they read an input.
+
+    next: the tensor, written by a node, whose value it has in the following run. initial: its value in the
+    first run.
+    """
+
+    next: str
+    initial: Array
+
+
 @dataclass(frozen=True)
 class Graph:
     """A network: nodes in execution order over named tensors. See the module's docstring for the rules."""
@@ -144,8 +156,10 @@ class Graph:
     nodes: tuple[Node, ...]
     types: Mapping[str, Type]
     constants: Mapping[str, Array] = field(default_factory=lambda: MappingProxyType({}))
+    states: Mapping[str, State] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "states", MappingProxyType(dict(self.states)))
         object.__setattr__(self, "types", MappingProxyType(dict(self.types)))
         object.__setattr__(self, "constants", MappingProxyType(dict(self.constants)))
 
@@ -158,15 +172,21 @@ class Graph:
         return tuple(self.types[name] for name in node.outputs)
 
     def producer(self, tensor: str) -> Node | None:
-        """The node that writes ``tensor``; None for an input of the graph or a constant."""
+        """The node that writes ``tensor``; None for an input of the graph, a state or a constant."""
         return next((node for node in self.nodes if tensor in node.outputs), None)
 
     def readers(self, tensor: str) -> tuple[Node, ...]:
         """The nodes that read ``tensor``, in execution order."""
         return tuple(node for node in self.nodes if tensor in node.inputs)
 
+    @property
+    def lasting(self) -> tuple[str, ...]:
+        """Tensors that are read after the run: outputs, and the updates of states."""
+        return (*self.outputs, *(state.next for state in self.states.values()))
+
     def activations(self) -> Iterator[str]:
-        """Names of all tensors that are not constants: inputs first, then in the order they are written."""
+        """Names of all tensors that are not constants: inputs, states, then in the order they are written."""
         yield from self.inputs
+        yield from self.states
         for node in self.nodes:
             yield from node.outputs

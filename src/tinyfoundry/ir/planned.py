@@ -31,3 +31,8 @@ class Planned:
     def __post_init__(self) -> None:
         for field in ("offsets", "scratch", "scratch_offsets"):
             object.__setattr__(self, field, MappingProxyType(dict(getattr(self, field))))
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the arena that hold what one run leaves to the next."""
+        return sum(self.graph.types[name].bytes for name in self.graph.states)

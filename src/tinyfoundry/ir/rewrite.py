@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from tinyfoundry.ir.graph import Array, Graph, Node, Type
+from tinyfoundry.ir.graph import Array, Graph, Node, State, Type
 
 
 def rebuild(
@@ -20,13 +20,13 @@ def rebuild(
     """``graph`` with other nodes (and inputs, outputs, further types and constants), less everything nothing
     reads.
 
-    Nodes whose outputs reach no output of the graph are dropped, then tensors that no node or face of the
-    graph names.
+    Nodes whose outputs reach no output of the graph, in this run or through its states in a later one, are
+    dropped, then tensors and states that no node or face of the graph names.
     """
     faces_in = tuple(graph.inputs if inputs is None else inputs)
     faces_out = tuple(graph.outputs if outputs is None else outputs)
-    kept = _live(nodes, faces_out)
-    named = {*faces_in, *faces_out}
+    kept, states = _live(nodes, faces_out, graph.states)
+    named = {*faces_in, *faces_out, *states}
     for node in kept:
         named.update(node.inputs, node.outputs)
     all_types = {**graph.types, **(types or {})}
@@ -38,6 +38,7 @@ def rebuild(
         nodes=tuple(kept),
         types={name: type_ for name, type_ in all_types.items() if name in named},
         constants={name: value for name, value in all_constants.items() if name in named},
+        states=states,
     )
 
 
@@ -46,11 +47,18 @@ def redirect(nodes: Iterable[Node], mapping: Mapping[str, str]) -> list[Node]:
     return [replace(node, inputs=tuple(mapping.get(name, name) for name in node.inputs)) for node in nodes]
 
 
-def _live(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
+def _live(
+    nodes: Sequence[Node], outputs: Sequence[str], states: Mapping[str, State]
+) -> tuple[list[Node], dict[str, State]]:
+    """The nodes and states that the outputs depend on; a state that is read depends on its update."""
     wanted = set(outputs)
-    kept: list[Node] = []
-    for node in reversed(nodes):
-        if wanted & set(node.outputs):
-            wanted |= set(node.inputs)
-            kept.append(node)
-    return kept[::-1]
+    while True:
+        kept: list[Node] = []
+        for node in reversed(nodes):
+            if wanted & set(node.outputs):
+                wanted |= set(node.inputs)
+                kept.append(node)
+        following = {state.next for name, state in states.items() if name in wanted}
+        if following <= wanted:
+            return kept[::-1], {name: state for name, state in states.items() if name in wanted}
+        wanted |= following

@@ -30,7 +30,8 @@ def _complaints(graph: Graph) -> Iterator[str]:
     for name, type_ in graph.types.items():
         yield from (f"tensor '{name}' ({type_}): {text}" for text in _type_complaints(type_))
     for name, value in graph.constants.items():
-        yield from _constant_complaints(graph, name, value)
+        yield from _value_complaints(graph, f"constant '{name}'", name, value)
+    yield from _state_complaints(graph)
 
 
 def _name_complaints(graph: Graph) -> Iterator[str]:
@@ -50,6 +51,10 @@ def _order_complaints(graph: Graph) -> Iterator[str]:
     for name in graph.inputs:
         if name in written:
             yield f"input '{name}' is also a constant or named twice"
+        written.add(name)
+    for name in graph.states:
+        if name in written:
+            yield f"state '{name}' is also an input or a constant"
         written.add(name)
     for node in graph.nodes:
         missing = [name for name in node.inputs if name not in written]
@@ -87,11 +92,29 @@ def _type_complaints(type_: Type) -> Iterator[str]:
             yield "per-channel zero points must be 0"
 
 
-def _constant_complaints(graph: Graph, name: str, value: np.ndarray) -> Iterator[str]:
+def _value_complaints(graph: Graph, what: str, name: str, value: np.ndarray) -> Iterator[str]:
+    """What is wrong with the value that ``what`` gives to tensor ``name``."""
     type_ = graph.types.get(name)
     if type_ is None:
         return
     if value.shape != type_.shape or value.dtype != np.dtype(type_.dtype.value):
-        yield f"constant '{name}' is {value.dtype}{list(value.shape)}, its type says {type_}"
+        yield f"{what} is {value.dtype}{list(value.shape)}, its type says {type_}"
     if value.dtype.kind == "f" and not np.isfinite(value).all():
-        yield f"constant '{name}' holds a NaN or an infinity"
+        yield f"{what} holds a NaN or an infinity"
+
+
+def _state_complaints(graph: Graph) -> Iterator[str]:
+    written = {name for node in graph.nodes for name in node.outputs}
+    updated: dict[str, str] = {}
+    for name, state in graph.states.items():
+        yield from _value_complaints(graph, f"initial value of state '{name}'", name, state.initial)
+        if state.next not in written:
+            yield f"state '{name}' becomes '{state.next}', which no node writes"
+        elif graph.types[name] != graph.types[state.next]:
+            found, wanted = graph.types[state.next], graph.types[name]
+            yield f"state '{name}' ({wanted}) becomes '{state.next}' ({found}); wanted one type"
+        if state.next in updated:
+            yield f"states '{updated[state.next]}' and '{name}' become the same tensor '{state.next}'"
+        updated[state.next] = name
+        if name in graph.outputs:
+            yield f"state '{name}' is an output; wanted a tensor that a node writes, such as '{state.next}'"

@@ -101,7 +101,8 @@ def _write_golden(build: Build, folder: Path, inputs: Sequence[Sequence[Array]],
         ]
         for raws in measured.outputs[: len(inputs)]
     ]
-    (golden / "self_test.c").write_text(self_test(build.name, inputs, outputs), encoding="utf-8")
+    text = self_test(build.name, inputs, outputs, remembers=bool(build.graph.states))
+    (golden / "self_test.c").write_text(text, encoding="utf-8")
     for kind, samples in (("input", inputs), ("output", outputs)):
         for index in range(len(samples[0])):
             np.save(golden / f"{kind}{index}.npy", np.stack([sample[index] for sample in samples]))

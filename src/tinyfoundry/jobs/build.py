@@ -25,19 +25,17 @@ from tinyfoundry.jobs.assemble import (
     prove_and_record,
     write_report,
 )
-from tinyfoundry.jobs.limits import Limits
+from tinyfoundry.jobs.int8 import better_int8
+from tinyfoundry.jobs.limits import Limits, arena_bytes
 from tinyfoundry.jobs.measure import Raw
 from tinyfoundry.jobs.progress import Progress
 from tinyfoundry.jobs.search import Found, search
 from tinyfoundry.jobs.workspace import Workspace, check_target
-from tinyfoundry.passes.calibrate import Range, calibrate
-from tinyfoundry.passes.quantise import quantise
 from tinyfoundry.pipeline import Options
-from tinyfoundry.search.recipe import Epoch, Labelled, recipe_for
-from tinyfoundry.search.train import accuracy, run_fast, train
+from tinyfoundry.search.recipe import Epoch, Labelled, Recipe, recipe_for
+from tinyfoundry.search.train import accuracy, train
 
-CALIBRATION = 500
-SEARCH_SHARE, TRAIN_SHARE = 0.55, 0.35
+SEARCH_SHARE, TRAIN_SHARE, TUNE_SHARE = 0.55, 0.30, 0.05
 """Shares of the budget; the rest is for quantising, compiling and the test set on the simulated board."""
 
 
@@ -85,13 +83,16 @@ def build_from_data(
     shape = "×".join(map(str, dataset.input_shape))
     progress("load", 1, 1, f"{len(dataset.y):,} samples of {shape}, {len(dataset.classes)} classes")
     key = {**request.options(), "board": asdict(request.board), "fingerprint": dataset.fingerprint}
-    job = Job(request.board, limits, Options(), request.options(), progress)
+    compiler = Options(arena_bytes=arena_bytes(limits.ram, request.board))
+    job = Job(request.board, limits, compiler, request.options(), progress)
     with Workspace(output, {**key, "tinyfoundry": version("tinyfoundry")}) as workspace:
         found = search(job, request.seed, SEARCH_SHARE * budget, splits, workspace)
-        floating = _train(job, request, found, splits, workspace.folder)
+        recipe = recipe_for(dataset.kind, dataset.input_shape, len(splits.train), epochs=200)
+        floating = _train(job, request, found, splits, recipe, workspace.folder)
+        graph = better_int8(job, floating, splits, recipe, TUNE_SHARE * budget, request.seed)
         folder = workspace.fresh()
         keep_board(board, folder)
-        report = {**_proven(job, floating, splits, folder), "search": found.record()}
+        report = {**_proven(job, floating, graph, splits, folder), "search": found.record()}
         write_report(report, folder)
         return Built(workspace.publish(), report)
 
@@ -102,10 +103,8 @@ def _data_options(kind: str | None) -> DataOptions:
     return DataOptions(kind=kind)  # type: ignore[arg-type]  # checked just above
 
 
-def _train(job: Job, request: Request, found: Found, splits: Splits, folder: Path) -> Graph:
+def _train(job: Job, request: Request, found: Found, splits: Splits, recipe: Recipe, folder: Path) -> Graph:
     """The winner, trained at length on the training part."""
-    data = splits.dataset
-    recipe = recipe_for(data.kind, data.input_shape, len(splits.train), epochs=200)
     timed = replace(recipe, seconds=TRAIN_SHARE * request.budget)
 
     def told(epoch: Epoch) -> None:
@@ -120,19 +119,11 @@ def _train(job: Job, request: Request, found: Found, splits: Splits, folder: Pat
     return graph
 
 
-def _quantise(job: Job, floating: Graph, splits: Splits) -> Graph:
-    """The int8 network, calibrated on training samples; its input covers all that the front end can give."""
-    job.progress("quantise", 0, 1)
-    samples = splits.train.x[:CALIBRATION]
-    seen = calibrate(floating, samples, run=run_fast)
-    ranges = {**seen, floating.inputs[0]: Range(*splits.dataset.frontend.range)}
-    job.progress("quantise", 1, 1, f"calibrated on {len(samples):,} samples")
-    return quantise(floating, ranges)
-
-
-def _proven(job: Job, floating: Graph, splits: Splits, folder: Path) -> dict[str, Any]:
-    """Quantises, compiles into ``folder``, runs the test part on the board; the report without the search."""
-    graph, test = _quantise(job, floating, splits), splits.test
+def _proven(job: Job, floating: Graph, graph: Graph, splits: Splits, folder: Path) -> dict[str, Any]:
+    """Compiles the int8 ``graph`` into ``folder``, runs the test part on the board; the report without the
+    search.
+    """
+    test = splits.test
     build = compile_and_check(job, graph, folder)
     measured, proof, report = prove_and_record(job, build, folder, stored_inputs(build.graph, test.x))
     (folder / f"{build.name}.tflite").write_bytes(export(graph))

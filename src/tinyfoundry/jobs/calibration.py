@@ -10,17 +10,16 @@ import numpy as np
 
 from tinyfoundry.data import load, split
 from tinyfoundry.errors import DataError, GraphError, ModelError, OptionError
-from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import Array, DType, Graph, Shape
+from tinyfoundry.jobs.batches import Batches, gathered
 from tinyfoundry.op import value_limits
-from tinyfoundry.passes.calibrate import Watch, calibrate
-from tinyfoundry.passes.quantise import quantise
+from tinyfoundry.passes.calibrate import Watch
+from tinyfoundry.passes.post_training import Interpreter, PostTraining, Quantised, post_training
 from tinyfoundry.pipeline import Options, simplify
 
 SAMPLES = 500
 """Samples that are used at most, spread evenly over what is given."""
 
-ACTIVATIONS = {"int8": DType.INT8, "int16": DType.INT16}
 _MAX_BYTES = 2**31
 _DAMAGE = (OSError, ValueError, EOFError, MemoryError, RecursionError, zipfile.BadZipFile)
 _DATA_SETS = (frozenset({"x", "y"}), frozenset({"x_train"}))  # arrays of an .npz that is no list of inputs
@@ -28,62 +27,83 @@ _DATA_SETS = (frozenset({"x", "y"}), frozenset({"x_train"}))  # arrays of an .np
 
 def to_int8(
     graph: Graph,
-    calibration: str | Path | None,
+    calibration: str | Path | Batches | None,
     float_faces: bool,
     seed: int,
     progress: Callable[[int, int], None],
-    activations: str = "int8",
-) -> Graph:
-    """``graph`` when it is quantised; a float one quantised with the inputs that ``calibration`` names.
-
-    activations: "int8", or "int16" for TensorFlow Lite's 16x8 scheme.
+    options: PostTraining | None = None,
+) -> tuple[Graph, PostTraining | None]:
+    """``graph`` when it is quantised; a float one quantised with the inputs that ``calibration`` names, and
+    what was chosen where ``options`` leave it open.
 
     Raises:
         ModelError: a float model without calibration data, or one that cannot be quantised. OptionError:
-        calibration data for an int8 model. DataError: data that cannot be read or do not suit the model.
+        calibration data or ``options`` for an int8 model. DataError: data that cannot be read or do not suit
+        the model.
     """
-    if activations not in ACTIVATIONS:
-        raise OptionError(f"--activations '{activations}': wanted {' or '.join(ACTIVATIONS)}")
     if is_quantised(graph):
         if calibration is not None:
             raise OptionError(
                 f"--calibration: model '{graph.name}' is quantised already; leave the option out"
             )
-        return graph
+        if options is not None and options != PostTraining():
+            raise OptionError(
+                "--observer, --equalise, --bias-correction, --activations: "
+                f"model '{graph.name}' is quantised already; leave the options out"
+            )
+        return graph, None
     if calibration is None:
         raise ModelError(
             f"model '{graph.name}' is float32, wanted int8: give --calibration DATA (an .npy of inputs, or a "
             "data set that build reads) to quantise it, or give an int8 model"
         )
-    graph = simplify(graph, Options(float_faces=True))
-    sets = calibration_inputs(calibration, graph, seed)
-    done = 0
+    quantised, _ = quantised_model(graph, calibration, seed, progress, options, float_faces=float_faces)
+    return quantised.int8, quantised.how
 
-    def run(_graph: Graph, indices: Array, watch: Watch) -> None:
+
+def quantised_model(
+    graph: Graph,
+    calibration: str | Path | Batches,
+    seed: int,
+    progress: Callable[[int, int], None],
+    options: PostTraining | None = None,
+    *,
+    float_faces: bool = False,
+) -> tuple[Quantised, Sequence[Array]]:
+    """A float model quantised, and the inputs that ``calibration`` names; errors as ``to_int8``."""
+    graph = simplify(graph, Options(float_faces=True))
+    sets, chosen = calibration_inputs(calibration, graph, seed), options or PostTraining()
+    done, total, interpreter = 0, chosen.runs() * len(sets[0]), Interpreter()
+
+    def run(floating: Graph, parts: Sequence[Array], watch: Watch) -> None:
         nonlocal done
-        for index in indices:
-            interpret(graph, [np.ascontiguousarray(values[index]) for values in sets], watch)
+        for sample in zip(*parts, strict=True):
+            interpreter(floating, [value[None] for value in sample], watch)
             done += 1
-            progress(done, len(sets[0]))
+            progress(min(done, total - 1), total)
 
     try:
-        ranges = calibrate(graph, np.arange(len(sets[0])), run)
-        return quantise(graph, ranges, float_faces=float_faces, activations=ACTIVATIONS[activations])
+        quantised = post_training(graph, sets, chosen, run=run, float_faces=float_faces)
     except GraphError as error:
         raise ModelError(f"model '{graph.name}' cannot be quantised: {error}") from error
+    progress(total, total)
+    return quantised, sets
 
 
 def is_quantised(graph: Graph) -> bool:
     """Whether some of it is int8 or int16, or nothing float32."""
     dtypes = {graph.types[name].dtype for name in graph.activations()}
-    return bool(dtypes & set(ACTIVATIONS.values())) or DType.FLOAT32 not in dtypes
+    return bool(dtypes & {DType.INT8, DType.INT16}) or DType.FLOAT32 not in dtypes
 
 
-def calibration_inputs(calibration: str | Path, graph: Graph, seed: int) -> list[Array]:
+def calibration_inputs(calibration: str | Path | Batches, graph: Graph, seed: int) -> list[Array]:
     """For each input of ``graph`` an array [n, *shape] of samples of its element type, n at most
     ``SAMPLES``; see ``model_inputs``.
     """
-    given = model_inputs(calibration, graph, seed, SAMPLES, "--calibration")
+    if isinstance(calibration, Batches):
+        given = gathered(calibration, graph, SAMPLES, _fitted)
+    else:
+        given = model_inputs(calibration, graph, seed, SAMPLES, "--calibration")
     dtypes = [graph.types[name].dtype.value for name in graph.inputs]
     return [array.astype(dtype) for array, dtype in zip(given, dtypes, strict=True)]
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from tinyfoundry.errors import ModelError
-from tinyfoundry.importers import onnx, tflite
-from tinyfoundry.ir.graph import Graph
+from tinyfoundry.errors import ModelError, OptionError
+from tinyfoundry.importers import onnx, tflite, torch
+from tinyfoundry.ir.graph import Graph, Shape
 
-_IMPORTERS = {".tflite": tflite.load, ".onnx": onnx.load}
+_IMPORTERS = {".tflite": tflite.load, ".onnx": onnx.load, ".pt2": torch.load_file}
 _TFLITE_MAGIC = b"TFL3"
 
 
+def import_model(model: Any, example: Any = None) -> tuple[Graph, Mapping[str, Shape]]:
+    """The graph of a file, a ``Graph``, a torch module or an exported program. For what came from torch also
+    how its inputs lie: by name, for each axis the one of the module's input that it is; empty for others.
+    """
+    if isinstance(model, str | Path | Graph) and example is not None:
+        raise OptionError("example_input: is for torch modules alone; leave it out")
+    if isinstance(model, Graph):
+        return model, {}
+    return (load_model(model), {}) if isinstance(model, str | Path) else torch.load(model, example)
+
+
 def load_model(path: str | Path) -> Graph:
-    """The graph of a .tflite or .onnx file. What marks the file as .tflite counts more than its name.
+    """The graph of a .tflite, .onnx or .pt2 file. What marks the file as .tflite counts more than its name.
 
     Raises:
         ModelError: neither the file's content nor its name says what it is, or its importer refuses it.
@@ -22,7 +35,8 @@ def load_model(path: str | Path) -> Graph:
     ending = ".tflite" if _is_tflite(path) else path.suffix.lower()
     if ending not in _IMPORTERS:
         raise ModelError(
-            f"{str(path)!r}: no .tflite and no .onnx model by its name or content: give one of them"
+            f"{str(path)!r}: no .tflite and no .onnx model by its name or content: "
+            "give one of them, or a .pt2"
         )
     return _IMPORTERS[ending](path)
 

@@ -12,6 +12,7 @@ from tinyfoundry.plan.explain import peak
 from tinyfoundry.search.cost import Bounds
 
 MARGIN = 0.03
+_STACK_BYTES = 512  # more than the kernels need, as far as measured
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class Limits:
         ram = board.ram_bytes if self.ram is None else min(self.ram, board.ram_bytes)
         flash = board.flash_bytes if self.flash is None else min(self.flash, board.flash_bytes)
         return Bounds(ram, flash, self.latency_ms)
+
+
+def arena_bytes(ram: int | None, board: Board) -> int:
+    """What the arena may have of a limit on all RAM, so that a stack is left."""
+    return (board.ram_bytes if ram is None else min(ram, board.ram_bytes)) - _STACK_BYTES
 
 
 def narrowed(bounds: Bounds) -> Bounds:

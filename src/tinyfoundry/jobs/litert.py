@@ -7,7 +7,8 @@ libraries break them away from zero; so a dense layer that gives negative values
 few that are ties. In int16 both round dense layers once, in floating point: there a convolution over one
 pixel judges. Its reference kernel for sums takes int8 tensors for uint8 ones, so it is given such.
 ``litert_judge`` knows this: it runs a graph node by node, each by its judge, the ties of dense layers put
-right. ``FileJudge`` runs a whole file as it is, and uses judges of single nodes only for such layers and for
+right. What an op carries from run to run is a variable of LiteRT's, written before the node runs.
+``FileJudge`` runs a whole file as it is, and uses judges of single nodes only for such layers and for
 what their corrections reach.
 
 Package ai-edge-litert is the extra ``litert``; nothing here but ``litert_version`` works without it.
@@ -25,7 +26,8 @@ from typing import Any
 import numpy as np
 
 from tinyfoundry.exporters.tflite import export
-from tinyfoundry.ir.graph import Array, DType, Graph, Node, Type, per_tensor
+from tinyfoundry.ir.graph import Array, DType, Graph, Node, State, Type, per_tensor
+from tinyfoundry.op import get_op
 from tinyfoundry.ops._activation import quantized_limits
 from tinyfoundry.ops._window import Window
 from tinyfoundry.ops.conv2d import Conv2D
@@ -48,14 +50,19 @@ def litert_run(model: bytes, inputs: Sequence[Array], reference: bool = True) ->
 
 
 def litert_judge(graph: Graph) -> Callable[[Sequence[Array]], Arrays]:
-    """A function from inputs to the outputs that ``graph`` must give, bit for bit where it is int8."""
+    """A function from inputs to the outputs that ``graph`` must give, bit for bit where it is int8.
+
+    It is to be called with one set of inputs after the other: it keeps the graph's states between calls.
+    """
     singles = [NodeJudge(graph, node) for node in graph.nodes]
+    states = {name: state.initial for name, state in graph.states.items()}
 
     def judge(inputs: Sequence[Array]) -> Arrays:
-        values = dict(graph.constants)
+        values = {**graph.constants, **states}
         values.update(zip(graph.inputs, inputs, strict=True))
         for one in singles:
             values.update(one.run(values))
+        states.update({name: values[state.next] for name, state in graph.states.items()})
         return [values[name] for name in graph.outputs]
 
     return judge
@@ -69,7 +76,7 @@ class NodeJudge:
     """
 
     def __init__(self, graph: Graph, node: Node) -> None:
-        self._graph = _single(graph, node)
+        self._graph = alone(graph, node)
         dense, dtype = node.op == "dense", graph.types[node.inputs[0]].dtype
         self._dense = dense and dtype != DType.INT16
         self._convolution = as_convolution(self._graph) if dense and dtype == DType.INT16 else None
@@ -78,6 +85,8 @@ class NodeJudge:
         """Outputs by name. values: at least the node's inputs, by name."""
         one = self._graph
         given = [values[name] for name in one.inputs]
+        for name, number in self._variables.items():
+            self._interpreter.set_tensor(number, values[name])
         if self._convolution is not None:
             shape = self._convolution.types[self._convolution.inputs[0]].shape
             (result,) = _invoke(self._interpreter, [given[0].reshape(shape)])
@@ -85,7 +94,19 @@ class NodeJudge:
         results = unsigned(one, _invoke(self._interpreter, unsigned(one, given)))
         if self._dense and given[0].dtype == np.int8:
             results = [_ties_away_from_zero(one, given[0], results[0])]
-        return dict(zip(one.outputs, results, strict=True))
+        after = {
+            one.states[name].next: self._interpreter.get_tensor(number)
+            for name, number in self._variables.items()
+        }
+        return {**dict(zip(one.outputs, results, strict=True)), **after}
+
+    @cached_property
+    def _variables(self) -> dict[str, int]:
+        """Number in the interpreter of each variable, by its name in the graph."""
+        if not self._graph.states:
+            return {}
+        numbers = {detail["name"]: detail["index"] for detail in self._interpreter.get_tensor_details()}
+        return {name: numbers[name] for name in self._graph.states}
 
     @cached_property
     def _interpreter(self) -> Any:
@@ -100,21 +121,32 @@ class FileJudge:
     then judged alone. numbers: of the file's tensors, by their names in the graph. The whole file runs with
     the reference kernels; a layer that they compute otherwise than microcontrollers do (dense and int8 sum)
     is judged alone, on the same values, and so is what reads a value that this changed. corrected: how many
-    values of which op were changed so far.
+    values of which op were changed so far. Runs follow each other: states are kept until ``reset``.
     """
 
     def __init__(self, graph: Graph, model: bytes | None, numbers: Mapping[str, int]) -> None:
-        self._graph, self._numbers = graph, numbers if model is not None else {}
+        known = numbers if model is not None else {}
+        # After a run a variable of the file holds what the graph calls its update.
+        updates = {state.next: known[name] for name, state in graph.states.items() if name in known}
+        self._graph, self._numbers = graph, {**known, **updates}
         self._whole = None if model is None else litert_interpreter(model, reference=True, keep_all=True)
         self._singles = {node.name: NodeJudge(graph, node) for node in graph.nodes}
         self.corrected: dict[str, int] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets what earlier runs left."""
+        self._states = {name: state.initial for name, state in self._graph.states.items()}
+        self._changed: set[str] = set()
+        if self._whole is not None:
+            self._whole.reset_all_variables()
 
     def run(self, inputs: Sequence[Array]) -> dict[str, Array]:
         """Value of every activation, by name."""
         graph, found = self._graph, self._of_the_file(inputs)
-        values = dict(graph.constants)
+        values = {**graph.constants, **self._states}
         values.update(zip(graph.inputs, inputs, strict=True))
-        changed: set[str] = set()
+        changed = set(self._changed)
         for node in graph.nodes:
             theirs = {name: found[name] for name in node.outputs if name in found}
             known = len(theirs) == len(node.outputs)
@@ -127,6 +159,8 @@ class FileJudge:
                 ours = {name: self._tied(node, value, theirs[name]) for name, value in ours.items()}
             values.update(ours)
             changed |= {n for n, v in ours.items() if n not in theirs or not np.array_equal(v, theirs[n])}
+        self._states = {name: values[state.next] for name, state in graph.states.items()}
+        self._changed = {name for name, state in graph.states.items() if state.next in changed}
         return values
 
     def _of_the_file(self, inputs: Sequence[Array]) -> dict[str, Array]:
@@ -230,13 +264,27 @@ def _invoke(interpreter: Any, inputs: Sequence[Array]) -> Arrays:
     return [interpreter.get_tensor(detail["index"]).copy() for detail in interpreter.get_output_details()]
 
 
-def _single(graph: Graph, node: Node) -> Graph:
-    """The graph of one node of ``graph``."""
+def alone(graph: Graph, node: Node) -> Graph:
+    """The graph of one node of ``graph``; whatever the node may carry from run to run is its state."""
     names = dict.fromkeys((*node.inputs, *node.outputs))
-    constants = {name: graph.constants[name] for name in names if name in graph.constants}
-    inputs = tuple(name for name in dict.fromkeys(node.inputs) if name not in constants)
     types = {name: graph.types[name] for name in names}
-    return Graph(graph.name, inputs, node.outputs, (node,), types, constants)
+    states = {
+        node.inputs[i]: State(node.outputs[o], _zeros(types[node.inputs[i]]))
+        for i, o in get_op(node.op).carried
+    }
+    constants = {
+        name: graph.constants[name] for name in names if name in graph.constants and name not in states
+    }
+    inputs = tuple(
+        name for name in dict.fromkeys(node.inputs) if name not in constants and name not in states
+    )
+    updates = {state.next for state in states.values()}
+    outputs = tuple(name for name in node.outputs if name not in updates)
+    return Graph(graph.name, inputs, outputs, (node,), types, constants, states)
+
+
+def _zeros(type_: Type) -> Array:
+    return np.full(type_.shape, 0 if type_.quant is None else type_.zero_point, type_.dtype.value)
 
 
 def _ties_away_from_zero(graph: Graph, x: Array, y: Array) -> Array:

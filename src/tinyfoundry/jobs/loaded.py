@@ -55,6 +55,10 @@ class Loaded:
         outputs = zip(self.report["outputs"], result.outputs, strict=True)
         return [raw.view(face["dtype"]).reshape(face["shape"]) for face, raw in outputs]
 
+    def reset(self) -> None:
+        """Makes a network that remembers earlier runs forget them; nothing happens with any other."""
+        self.simulation.reset()
+
     def _own_board(self) -> str | Path:
         """The board of the report: the user's own, which a build carries with it, or one of ours."""
         name = str(self.report["board"]["name"])
@@ -107,7 +111,9 @@ class Loaded:
     def profiled(self) -> dict[str, Any]:
         """The report with instructions and cycles counted anew by one inference on zeros."""
         zeros = [np.full(f["shape"], f["zero_point"] or 0, f["dtype"]) for f in self.report["inputs"]]
+        self.reset()
         self.run(zeros)
+        self.reset()
         return {**self.report, **counted(self.simulation.profile(), self.report["layers"])}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyfoundry.errors import Mismatch
-from tinyfoundry.interpret import interpret
+from tinyfoundry.interpret import Session
 from tinyfoundry.ir.graph import Array, Graph
 from tinyfoundry.jobs.measure import Measured, Raw
 from tinyfoundry.simulate.firmware import build_sources
@@ -38,13 +38,13 @@ def prove(
     progress: Callable[[int, int], None] | None = None,
 ) -> Proof:
     """Compares what the board answered with the host build, and for the first ``interpreted`` inputs with the
-    reference.
+    reference. Inputs follow each other: what the network remembers is carried on, from a first run.
 
     Raises:
         Mismatch: how many inputs differ, and the first output and byte that do, with both values.
     """
     graph = measured.build.graph
-    host = HostModel(build_sources(folder, graph.name))
+    host, meaning = HostModel(build_sources(folder, graph.name)), Session(graph)
     complaints, answered = [], []
     for index, values in enumerate(inputs):
         answers, status = host.run(list(values))
@@ -53,7 +53,7 @@ def prove(
         answered.append(answers)
         others = {"the host build": answers}
         if index < interpreted:
-            others["the numpy reference"] = _meaning(graph, values)
+            others["the numpy reference"] = _meaning(meaning, values)
         differing = [_difference(graph, measured.outputs[index], raw, what) for what, raw in others.items()]
         complaints += [f"input {index}, {text}" for text in differing if text][:1]
         if progress:
@@ -67,8 +67,8 @@ def prove(
     return Proof(len(inputs), len(complaints), ("the host build", reference), tuple(answered))
 
 
-def _meaning(graph: Graph, values: Sequence[Array]) -> tuple[Raw, ...]:
-    return tuple(np.ascontiguousarray(v).reshape(-1).view(np.int8) for v in interpret(graph, values))
+def _meaning(session: Session, values: Sequence[Array]) -> tuple[Raw, ...]:
+    return tuple(np.ascontiguousarray(v).reshape(-1).view(np.int8) for v in session.run(values))
 
 
 def _difference(graph: Graph, board: Sequence[Raw], other: Sequence[Raw], what: str) -> str | None:

@@ -114,6 +114,7 @@ def _plan(measured: Measured) -> dict[str, Any]:
     return {
         "peak": planned.arena_bytes,
         "lower_bound": planned.lower_bound,
+        "states": planned.state_bytes,
         "steps": [node.name for node in planned.graph.nodes],
         "rectangles": [
             {

@@ -9,6 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,16 @@ from tinyfoundry.simulate.firmware import build_sources, flash
 from tinyfoundry.simulate.host import HostModel
 from tinyfoundry.simulate.simulation import Simulation
 
-Run = Callable[[Path], Raw]
-"""From a folder with C to the raw bytes of its one output."""
+Inputs = Sequence[Sequence[Array]]
+"""Sets of inputs, one after the other: those of the run in question are the last."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """From a folder with C to the raw bytes of its one output in the last of ``count`` runs."""
+
+    count: int
+    last: Callable[[Path], Raw]
 
 
 def first_differing_layer(
@@ -58,19 +67,24 @@ def value_after(build: Build, folder: Path, layer: int, run: Run, tensor: str) -
     return _tensor(build, _stopped(build, folder, layer, run), tensor)
 
 
-def on_board(build: Build, inputs: Sequence[Array]) -> Run:
-    """Runs C on the simulated board."""
+def on_board(build: Build, inputs: Inputs) -> Run:
+    """Runs C on the simulated board, once for each set of inputs; the last run is stopped."""
 
     def run(folder: Path) -> Raw:
         simulation = Simulation(flash(folder, build.name, build.board), check_alignment=False)
-        return simulation.run(list(inputs)).outputs[0]
+        return [simulation.run(list(values)).outputs[0] for values in inputs][-1]
 
-    return run
+    return Run(len(inputs), run)
 
 
-def on_host(build: Build, inputs: Sequence[Array]) -> Run:
-    """Runs C on this machine."""
-    return lambda folder: HostModel(build_sources(folder, build.name)).run(list(inputs))[0][0]
+def on_host(build: Build, inputs: Inputs) -> Run:
+    """The same on this machine."""
+
+    def run(folder: Path) -> Raw:
+        host = HostModel(build_sources(folder, build.name))
+        return [host.run(list(values))[0][0] for values in inputs][-1]
+
+    return Run(len(inputs), run)
 
 
 def _stopped(build: Build, folder: Path, layer: int, run: Run) -> Raw:
@@ -87,13 +101,16 @@ def _stopped(build: Build, folder: Path, layer: int, run: Run) -> Raw:
             rf"\1 {build.planned.arena_bytes}",
         )
         code, call = copy / f"src/{name}.c", re.escape(build.layers[layer].function)
-        _edit(code, rf"^    {call}\(\);\n", rf"\g<0>    {name}_busy = 0;\n    return 0;\n")
+        stop = rf"    {name}_busy = 0;\n    return 0;\n"
+        if run.count > 1:  # the runs before are whole: they leave something to this one
+            stop = rf"    static int runs;\n    if (++runs == {run.count}) {{\n{stop}    }}\n"
+        _edit(code, rf"^    {call}\(\);\n", rf"\g<0>{stop}")
         _edit(
             code,
             rf"^int8_t \*{re.escape(name)}_output\(int index\)\n\{{\n",
             rf"\g<0>    if (index >= 0) {{\n        return {name}_arena.bytes;\n    }}\n",
         )
-        return run(copy)
+        return run.last(copy)
 
 
 def _edit(path: Path, pattern: str, text: str) -> None:

@@ -15,11 +15,13 @@ import numpy as np
 
 from tinyfoundry.errors import InputError, ModelError, OptionError
 from tinyfoundry.importers.tflite import tensor_numbers
-from tinyfoundry.interpret import interpret
+from tinyfoundry.interpret import Session
 from tinyfoundry.ir.graph import Array, Graph
 from tinyfoundry.jobs.assemble import write_report
+from tinyfoundry.jobs.batches import GIVEN
 from tinyfoundry.jobs.calibration import is_quantised, to_int8
 from tinyfoundry.jobs.importing import load_model
+from tinyfoundry.jobs.limits import arena_bytes
 from tinyfoundry.jobs.litert import FileJudge, litert_version
 from tinyfoundry.jobs.loaded import Loaded
 from tinyfoundry.jobs.measure import Raw
@@ -29,6 +31,7 @@ from tinyfoundry.jobs.record import faces
 from tinyfoundry.jobs.trace import first_differing_layer, on_board, on_host, value_after
 from tinyfoundry.jobs.workspace import adopt, replace_file
 from tinyfoundry.passes.int8_faces import int8_faces
+from tinyfoundry.passes.post_training import PostTraining
 from tinyfoundry.pipeline import Build, Options, compile_graph
 from tinyfoundry.simulate.firmware import build_sources
 from tinyfoundry.simulate.host import HostModel
@@ -115,19 +118,21 @@ def _pair(path: Path, loaded: Loaded, progress: Progress) -> _Pair:
     found = report.get("options")
     options: dict[str, Any] = found if isinstance(found, dict) else {}
     float_faces = options.get("io") == "float"
+    if options.get("calibration") == GIVEN:
+        raise InputError(
+            f"build {loaded.folder}: was calibrated with data {GIVEN}, which are gone; compile it with "
+            "the samples in an .npy, and verify that build"
+        )
     seed = options.get("seed")
     graph = load_model(path)
     if not is_quantised(graph):
-        graph = to_int8(
-            graph,
-            options.get("calibration"),
-            float_faces,
-            seed if isinstance(seed, int) else 0,
-            partial(progress, "calibrate"),
-            str(options.get("activations", "int8")),
-        )
+        steps, how = partial(progress, "calibrate"), PostTraining.recorded(options)
+        number = seed if isinstance(seed, int) else 0
+        graph, _ = to_int8(graph, options.get("calibration"), float_faces, number, steps, how)
     graph = replace(graph if float_faces else int8_faces(graph), name=str(report["model"]))
-    build = compile_graph(graph, loaded.board, Options(float_faces=float_faces))
+    ram = options.get("ram")
+    arena = arena_bytes(ram if isinstance(ram, int) else None, loaded.board)
+    build = compile_graph(graph, loaded.board, Options(float_faces=float_faces, arena_bytes=arena))
     layers = [(layer.node.name, layer.node.op) for layer in build.layers]
     theirs = [(layer.get("name"), layer.get("op")) for layer in report["layers"]]
     same = build.name == report["model"] and layers == theirs
@@ -163,19 +168,35 @@ class _Comparison:
     def __init__(self, pair: _Pair, judge: FileJudge | None) -> None:
         self._pair = pair
         self._judge = judge
+        self._session = Session(pair.graph)
+        # What the run in question depends on: all inputs since a reset where the network remembers.
+        self._history: list[Sequence[Array]] = []
         self._host = HostModel(build_sources(pair.folder, pair.build.name))
         self.differences: dict[str, dict[str, Any]] = {}
 
     def row(self, kind: str, inputs: Sets) -> dict[str, Any]:
-        """Inputs and bytes of one kind, and how many of the bytes each executor gives otherwise."""
+        """Inputs and bytes of one kind, and how many of the bytes each executor gives otherwise.
+
+        A network that remembers starts each kind anew and sees its inputs one after the other.
+        """
+        self._forget()
         wrong = dict.fromkeys((HOST, BOARD, *([LITERT] if self._judge else [])), 0)
         size = 0
         for index, values in enumerate(inputs):
-            reference = _observed(self._pair.graph, values)
+            self._history = [*(self._history if self._pair.graph.states else ()), values]
+            reference = _observed(self._session, values)
             size += sum(reference[name].nbytes for name in self._pair.graph.outputs)
             for who, count in self._one(f"{kind} {index}", values, reference).items():
                 wrong[who] += count
         return {"kind": kind, "inputs": len(inputs), "bytes": size, "mismatches": wrong}
+
+    def _forget(self) -> None:
+        self._history = []
+        self._session.reset()
+        self._host.reset()
+        self._pair.loaded.reset()
+        if self._judge:
+            self._judge.reset()
 
     def _one(self, where: str, inputs: Sequence[Array], reference: Values) -> dict[str, int]:
         """Bytes that differ, by executor; a first difference is traced."""
@@ -192,7 +213,11 @@ class _Comparison:
             wrong[who] = sum(counts)
             if wrong[who] and who not in self.differences:
                 output = names[int(np.flatnonzero(counts)[0])]
-                at = self._traced(who, inputs, reference, judged, output)
+                at = (
+                    _first_judged(self._pair.graph, reference, judged)
+                    if who == LITERT
+                    else self._traced(who, output)
+                )
                 self.differences[who] = {"executor": who, "input": where, "output": output, **at}
         return wrong
 
@@ -204,13 +229,11 @@ class _Comparison:
             )
         return raws
 
-    def _traced(
-        self, who: str, inputs: Sequence[Array], reference: Values, judged: Values, output: str
-    ) -> dict[str, Any]:
-        if who == LITERT:
-            return _first_judged(self._pair.graph, reference, judged)
+    def _traced(self, who: str, output: str) -> dict[str, Any]:
         build, folder = self._pair.build, self._pair.folder
-        run = on_board(build, inputs) if who == BOARD else on_host(build, inputs)
+        session = Session(build.graph)  # as compiled: some tensors have fewer channels than in the model
+        reference = [_observed(session, values) for values in self._history][-1]
+        run = on_board(build, self._history) if who == BOARD else on_host(build, self._history)
         try:
             layer = first_differing_layer(build, folder, run, reference, output)
         except InputError:  # the C was changed so much that it cannot be stopped between layers
@@ -222,10 +245,10 @@ class _Comparison:
         return _placed(node.name, node.op, reference, found)
 
 
-def _observed(graph: Graph, inputs: Sequence[Array]) -> Values:
+def _observed(session: Session, inputs: Sequence[Array]) -> Values:
     """The reference's value of every activation."""
     values: dict[str, Array] = {}
-    interpret(graph, inputs, values.__setitem__)
+    session.run(inputs, values.__setitem__)
     return values
 
 

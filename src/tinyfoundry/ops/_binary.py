@@ -103,7 +103,7 @@ def binary_op(
             int16=(int8 or Int8Rule()) if arithmetic.int16 else None,
             samples=_samples.with_int16(samples) if arithmetic.int16 else samples,
             # A repeated input has another shape than the output, and the planner leaves it alone.
-            in_place=(0, 1),
+            updates=((0, 0), (1, 0)),
             kernels=kernels,
         )
     )

@@ -110,7 +110,7 @@ def lookup_op(
             int8=Int8Rule(output=function.output),
             int16=None if function.int16 is None else Int8Rule(output=function.int16.output),
             samples=samples,
-            in_place=(0,),
+            updates=((0, 0),),
             kernels="lookup",
         )
     )

@@ -125,7 +125,7 @@ QUANTIZE = register(
         literals=_quantize_literals,
         int8=None,
         samples=_quantize_int16_samples,
-        in_place=(0,),
+        updates=((0, 0),),
     )
 )
 

@@ -219,6 +219,6 @@ RELU = register(
         samples=_samples.with_int16(
             _relu_samples, lambda s: s.call.attrs.kind is not Activation.RELU_N1_TO_1
         ),
-        in_place=(0,),
+        updates=((0, 0),),
     )
 )

@@ -193,6 +193,6 @@ SOFTMAX = register(
         int16=Int8Rule(output=INT16_OUTPUT),
         samples=_samples_of,
         # A row's maximum and sum are known before any of it is written.
-        in_place=(0,),
+        updates=((0, 0),),
     )
 )

@@ -58,6 +58,11 @@ class Contents:
         return tuple(name for name in self.sources if name.endswith(".c"))
 
     @property
+    def remembers(self) -> bool:
+        """Whether runs of the model leave something to each other, so that it has ``NAME_reset``."""
+        return f"void {self.name}_reset(void);" in self.header
+
+    @property
     def sentence(self) -> str:
         """What the package is, in one line without a full stop."""
         return f"Neural network {self.name} as a C library without dynamic memory"

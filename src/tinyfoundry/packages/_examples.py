@@ -124,7 +124,7 @@ static int self_test(void)
 {{
     char line[160];
     int wrong = 0;
-    for (int sample = 0; sample < GOLDEN_SAMPLES; ++sample) {{
+{reset}    for (int sample = 0; sample < GOLDEN_SAMPLES; ++sample) {{
         int differs = 0;
 {copies}
         differs |= {name}_run() != 0;
@@ -179,6 +179,7 @@ def golden(contents: Contents, dialect: Dialect, source: str) -> dict[str, str]:
         head=_head(
             name, dialect, f"Runs {name} on golden samples and prints how many answers differ.", "golden.h"
         ),
+        reset=f"    {name}_reset();\n" if contents.remembers else "",
         copies="\n".join(copies),
         compares="\n".join(compares),
         entry=dialect.entry.format(call="self_test()"),

@@ -27,7 +27,7 @@ def absorb_pad(graph: Graph) -> Graph:
 
 
 def _absorbable(graph: Graph, pad: Node, conv: Node) -> bool:
-    if not isinstance(pad.attrs, Pad) or len(pad.attrs.before) != 4 or pad.outputs[0] in graph.outputs:
+    if not isinstance(pad.attrs, Pad) or len(pad.attrs.before) != 4 or pad.outputs[0] in graph.lasting:
         return False
     if pad.attrs.value != 0.0:
         return False

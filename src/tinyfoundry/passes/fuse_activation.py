@@ -31,6 +31,6 @@ def _fusible(graph: Graph, producer: Node, relu: Node) -> bool:
     tensor = relu.inputs[0]
     if "activation" not in {field.name for field in fields(producer.attrs)} or len(producer.outputs) != 1:
         return False
-    alone = len(graph.readers(tensor)) == 1 and tensor not in graph.outputs
+    alone = len(graph.readers(tensor)) == 1 and tensor not in graph.lasting
     same_type = graph.types[tensor] == graph.types[relu.outputs[0]]
     return alone and same_type and producer.attrs.activation is Activation.NONE

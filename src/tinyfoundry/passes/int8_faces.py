@@ -26,6 +26,7 @@ def int8_faces(graph: Graph) -> Graph:
             and alike
             and len(faces) == len(readers)
             and name not in graph.outputs
+            and not set(faces) & set(graph.lasting[len(graph.outputs) :])
         ):
             renamed.update(dict.fromkeys(faces, faces[0]))
             inputs.append(faces[0])

@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from tinyfoundry.errors import GraphError
+from tinyfoundry.fixed import stored_values
 from tinyfoundry.ir.graph import Array, DType, Graph, Node, Quantization, Type, per_tensor
 from tinyfoundry.ir.verify import verify
 from tinyfoundry.op import Int8Rule, get_op, ports_of, verify_ops
@@ -26,6 +27,8 @@ _NARROWEST = 1e-6
 # A channel whose weights are this much smaller than the largest channel's is dead: its scale stops there.
 _DEAD = 2.0**-16
 _LARGEST_BIAS = 2.0**30
+# Cells reach at least so far: gates see numbers of this size. And at most to 64, which is 2**-9 a step.
+_CELL_BITS = (3, 6)
 
 
 def quantise(
@@ -53,7 +56,11 @@ def quantise(
                     f"{_place(graph, node)}: constant '{name}' is needed with two quantizations; copy it"
                 )
             types[name], constants[name] = type_, value
-    quantised = verify_ops(verify(replace(graph, types=types, constants=constants)))
+    states = {
+        name: replace(state, initial=_stored(state.initial, types[name]))
+        for name, state in graph.states.items()
+    }
+    quantised = verify_ops(verify(replace(graph, types=types, constants=constants, states=states)))
     return verify_ops(verify(_with_float_faces(quantised))) if float_faces else quantised
 
 
@@ -70,6 +77,15 @@ def quantization_of(range_: Range, dtype: DType = DType.INT8) -> Quantization:
         high = low + 1.0  # any scale holds a constant 0; this one is no extreme for the ops around it
     scale = float(np.float32((high - low) / 255))
     return per_tensor(scale, int(np.clip(np.round(-128 - low / scale), -128, 127)))
+
+
+def cell_quantization_of(range_: Range) -> Quantization:
+    """The int16 quantization, with a power of 2 as its scale, of what is summed up over a sequence.
+
+    Of these sums only those of the last step are seen in calibration, so there is room for twice as much.
+    """
+    reach = 2 * max(-range_.low, range_.high, 1.0)
+    return per_tensor(2.0 ** (float(np.clip(np.ceil(np.log2(reach)), *_CELL_BITS)) - 15))
 
 
 def _check(graph: Graph, activations: DType) -> None:
@@ -122,17 +138,34 @@ def _activation_types(graph: Graph, ranges: Ranges, dtype: DType) -> dict[str, T
     groups = _groups(graph, dtype)
     hulls: dict[str, Range] = {}
     fixed: dict[str, Quantization] = {}
+    cells: set[str] = set()
     for node in graph.nodes:
         rule = _rule(node, dtype)
         if rule.output is not None:
             fixed[groups[node.outputs[0]]] = rule.output
+        cells |= {groups[name] for name in _at_ports(node, rule.cells)}
     for name, group in groups.items():
         if group not in fixed:
             own = _range_of(graph, name, ranges)
             hull = hulls.get(group, own)
             hulls[group] = Range(min(own.low, hull.low), max(own.high, hull.high))
-    quants = {**{group: quantization_of(hull, dtype) for group, hull in hulls.items()}, **fixed}
-    return {name: Type(graph.types[name].shape, dtype, quants[group]) for name, group in groups.items()}
+    chosen = {
+        group: cell_quantization_of(hull) if group in cells else quantization_of(hull, dtype)
+        for group, hull in hulls.items()
+    }
+    quants = {**chosen, **fixed}
+    dtypes = {group: DType.INT16 if group in cells else dtype for group in quants}
+    return {
+        name: Type(graph.types[name].shape, dtypes[group], quants[group]) for name, group in groups.items()
+    }
+
+
+def _at_ports(node: Node, ports: Iterable[str]) -> list[str]:
+    """The tensors that ``node`` has at these ports of its op."""
+    op = get_op(node.op)
+    names = zip((*op.inputs, *op.outputs), (*node.inputs, *node.outputs), strict=False)
+    at = {port.name: name for port, name in names}
+    return [at[port] for port in ports]
 
 
 def _groups(graph: Graph, dtype: DType) -> dict[str, str]:
@@ -153,9 +186,15 @@ def _groups(graph: Graph, dtype: DType) -> dict[str, str]:
             continue
         for name in (*held, *node.outputs):
             root(name)
-        if _rule(node, dtype).shared:
-            for name in (*held[1:], *node.outputs):
-                parent[root(name)] = root(held[0])
+        rule = _rule(node, dtype)
+        alike = [_at_ports(node, ports) for ports in rule.alike]
+        if rule.shared:
+            alike.append([*held, *node.outputs])
+        for first, *others in alike:
+            for name in others:
+                parent[root(name)] = root(first)
+    for name, state in graph.states.items():
+        parent[root(name)] = root(state.next)
     return {name: root(name) for name in parent}
 
 
@@ -173,22 +212,20 @@ def _constants_of(
     graph: Graph, node: Node, activations: Mapping[str, Type], dtype: DType
 ) -> Iterable[tuple[str, Type, Array]]:
     """Name, type and stored value of each constant that ``node`` reads."""
-    axis = _rule(node, dtype).weights
-    if axis is not None:
-        x, w, b = node.inputs
-        wide = DType.INT64 if dtype == DType.INT16 else DType.INT32
-        weights, bias = graph.constants[w], graph.constants[b]
-        scales = weight_scales(weights, bias, axis, activations[x].scale)
-        quant = Quantization(tuple(scales), (0,) * len(scales), axis)
-        steps = np.asarray(quant.scale)
-        shape = [-1 if i == axis else 1 for i in range(weights.ndim)]
-        stored = np.clip(np.round(weights / steps.reshape(shape)), -127, 127).astype(np.int8)
-        yield w, Type(weights.shape, DType.INT8, quant), stored
-        yield (
-            b,
-            Type(bias.shape, wide),
-            np.round(bias / (activations[x].scale * steps)).astype(wide.value),
-        )
+    rule, wide = _rule(node, dtype), DType.INT64 if dtype == DType.INT16 else DType.INT32
+    if rule.weights is not None:
+        x, b = activations[node.inputs[0]], node.inputs[rule.bias]
+        bias = graph.constants[b]
+        for w in (node.inputs[position] for position in rule.matrices):
+            weights, first = graph.constants[w], w == node.inputs[rule.matrices[0]]
+            scales = weight_scales(weights, bias if first else 0 * bias, rule.weights, x.scale)
+            quant = Quantization(tuple(scales), (0,) * len(scales), rule.weights)
+            shape = [-1 if i == rule.weights else 1 for i in range(weights.ndim)]
+            stored = np.clip(np.round(weights / np.reshape(quant.scale, shape)), -127, 127).astype(np.int8)
+            yield w, Type(weights.shape, DType.INT8, quant), stored
+            if first:
+                steps = x.scale * np.reshape(quant.scale, (-1, *[1] * (bias.ndim - 1)))
+                yield b, Type(bias.shape, wide), np.round(bias / steps).astype(wide.value)
     for name in node.inputs:
         if name in graph.constants and name in activations:
             yield name, activations[name], _stored(graph.constants[name], activations[name])
@@ -202,14 +239,14 @@ def weight_scales(weights: Array, bias: Array, axis: int, x_scale: float) -> Arr
     others = tuple(i for i in range(weights.ndim) if i != axis)
     largest = np.abs(weights.astype(np.float64)).max(axis=others) / 127
     least = _DEAD * (largest.max() or 1.0)
-    for_bias = np.abs(bias.astype(np.float64)) / (x_scale * _LARGEST_BIAS)
+    biases = np.abs(bias.astype(np.float64)).reshape(len(bias), -1).max(axis=1)
+    for_bias = biases / (x_scale * _LARGEST_BIAS)
     scales: Array = np.maximum(np.maximum(largest, least), for_bias)
     return scales
 
 
 def _stored(value: Array, type_: Type) -> Array:
-    stored = np.round(value / type_.scale) + type_.zero_point
-    return np.clip(stored, *type_.dtype.limits).astype(type_.dtype.value)
+    return stored_values(value, type_.scale, type_.zero_point, *type_.dtype.limits).astype(type_.dtype.value)
 
 
 def _with_float_faces(graph: Graph) -> Graph:

@@ -17,7 +17,7 @@ class Rect:
     name: the tensor's, or the node's for scratch. start, end: first and last step that needs it, both
     included; step i runs node i. Where an output overwrites an input, both rectangles cover the same bytes at
     that one step.
-    offset, size: bytes in the arena. kind: "input", "output", "activation" or "scratch".
+    offset, size: bytes in the arena. kind: "input", "output", "state", "activation" or "scratch".
     """
 
     name: str
@@ -59,7 +59,7 @@ def rectangles(planned: Planned) -> list[Rect]:
         else:
             name, offset = buffer.tensors[0], planned.offsets[buffer.tensors[0]]
             made = "output" if outputs & set(buffer.tensors) else "activation"
-            kind = "input" if name in graph.inputs else made
+            kind = "input" if name in graph.inputs else "state" if name in graph.states else made
         found.append(Rect(name, buffer.start, buffer.end, offset, buffer.size, kind))
     return found
 

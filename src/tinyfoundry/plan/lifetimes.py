@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tinyfoundry.ir.graph import Graph
-from tinyfoundry.plan.aliases import overwritable, view_roots
+from tinyfoundry.op import view_roots
+from tinyfoundry.plan.aliases import overwritable
 
 SCRATCH_ALIGNMENT = 4
 """Scratch may hold int32 values."""
@@ -41,8 +42,8 @@ def buffers_of(graph: Graph, scratch: Mapping[str, int], in_place: bool, alignme
     """Every buffer of ``graph``: those of its tensors in the order they are first written, then the scratch.
 
     The graph's inputs are needed from step 0 on, because they are written before the run; its outputs up to
-    the last step, because they are read after it. Views share the buffer of their source; views of constants
-    have none.
+    the last step, because they are read after it. A state and its update are one buffer, needed all the time.
+    Views share the buffer of their source; views of constants have none.
 
     scratch: bytes each node needs while it runs. in_place: whether outputs may overwrite inputs that die at
     that step.
@@ -65,26 +66,32 @@ def align_up(value: int, alignment: int) -> int:
 
 
 def _last_uses(graph: Graph) -> dict[str, int]:
-    """The last step that writes or reads each activation; the last of all for an output."""
+    """The last step that writes or reads each activation; the last of all for what outlives the run."""
     uses = dict.fromkeys(graph.inputs, 0)
     for step, node in enumerate(graph.nodes):
         uses |= dict.fromkeys((*node.inputs, *node.outputs), step)
-    return uses | dict.fromkeys(graph.outputs, max(len(graph.nodes) - 1, 0))
+    return uses | dict.fromkeys(_lasting(graph), max(len(graph.nodes) - 1, 0))
+
+
+def _lasting(graph: Graph) -> tuple[str, ...]:
+    """What is needed after the last step: outputs, states and their updates."""
+    return (*graph.lasting, *graph.states)
 
 
 def _group(graph: Graph, last_use: dict[str, int], in_place: bool) -> list[_Group]:
     roots = view_roots(graph)
     of: dict[str, _Group] = {}
-    for name in graph.inputs:
+    for name in (*graph.inputs, *graph.states):
         of[name] = _Group(0, [name])
+    updated = {state.next: name for name, state in graph.states.items()}
     for step, node in enumerate(graph.nodes):
         for position, name in enumerate(node.outputs):
             root = roots[name]
             if root in graph.constants:
                 continue
-            group = of.get(root)
-            if group is None and in_place and position == 0:
-                group = _dying(graph, overwritable(graph, node, roots), step, of, last_use)
+            group = of.get(updated.get(name, root))
+            if group is None and in_place:
+                group = _dying(graph, overwritable(graph, node, position, roots), step, of, last_use)
             of[name] = group = group or _Group(step)
             group.tensors.append(name)
     return list({id(group): group for group in of.values()}.values())
@@ -94,9 +101,10 @@ def _dying(
     graph: Graph, names: tuple[str, ...], step: int, of: dict[str, _Group], last_use: dict[str, int]
 ) -> _Group | None:
     """The first group among those of ``names`` that nothing needs after ``step``."""
+    busy = {*_lasting(graph), *graph.nodes[step].outputs}
     for name in names:
         group = of[name]
-        if all(last_use[tensor] <= step and tensor not in graph.outputs for tensor in group.tensors):
+        if all(last_use[tensor] <= step and tensor not in busy for tensor in group.tensors):
             return group
     return None
 

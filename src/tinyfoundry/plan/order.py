@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tinyfoundry.ir.graph import Graph
-from tinyfoundry.op import get_op
-from tinyfoundry.plan.aliases import overwritable, view_roots
+from tinyfoundry.op import get_op, view_roots
+from tinyfoundry.plan.aliases import overwritable
 from tinyfoundry.plan.bound import lower_bound
 from tinyfoundry.plan.lifetimes import align_up, buffers_of
 
@@ -28,18 +28,17 @@ class _Task:
     """A node as the search sees it. Sets of nodes are integers, bit i standing for node i.
 
     needs: nodes that must run before. followers: nodes that may become ready after. reads: (bytes, readers)
-    of each buffer it reads that can die. reusable: readers of each buffer it may overwrite. own: bytes needed
-    only while it runs (scratch, unread outputs). kept: bytes of its outputs that stay. first: bytes of the
-    first output.
+    of each buffer it reads that can die. reuse: for each output that may overwrite inputs its bytes, and the
+    readers of each of these. own: bytes needed only while it runs (scratch, unread outputs). kept: bytes of
+    its outputs that stay.
     """
 
     needs: int
     followers: tuple[int, ...]
     reads: tuple[tuple[int, int], ...]
-    reusable: tuple[int, ...]
+    reuse: tuple[tuple[int, tuple[int, ...]], ...]
     own: int
     kept: int
-    first: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +55,10 @@ class _State:
 def reorder(graph: Graph, scratch: Mapping[str, int], in_place: bool, alignment: int) -> Graph:
     """``graph`` with its nodes in the order with the smallest peak found; unchanged when it has that peak.
 
-    Parameters as in ``buffers_of``.
+    Parameters as in ``buffers_of``. States are left out of the account: they are there at every step.
     """
-    given = lower_bound(buffers_of(graph, scratch, in_place, alignment))
+    states = sum(align_up(graph.types[name].bytes, alignment) for name in graph.states)
+    given = lower_bound(buffers_of(graph, scratch, in_place, alignment)) - states
     tasks = _tasks(graph, scratch, in_place, alignment)
     inputs = {name: align_up(graph.types[name].bytes, alignment) for name in graph.inputs}
     roots = view_roots(graph)
@@ -107,7 +107,7 @@ def _moves(tasks: list[_Task], state: _State, unread: int) -> Iterator[_State]:
 def _run(tasks: list[_Task], state: _State, index: int, unread: int) -> _State:
     task = tasks[index]
     done = state.done | 1 << index
-    reused = task.first if any(not readers & ~done for readers in task.reusable) else 0
+    reused = sum(size for size, targets in task.reuse if any(not readers & ~done for readers in targets))
     during = state.live + unread + task.own + task.kept - reused
     freed = sum(size for size, readers in task.reads if not readers & ~done)
     ready = tuple(i for i in state.ready if i != index)
@@ -124,40 +124,55 @@ def _unwind(path: _Path) -> list[int]:
 
 
 def _alone(task: _Task) -> int:
-    reused = task.first if task.reusable else 0
+    reused = sum(size for size, _ in task.reuse)
     return task.own + task.kept - reused + sum(size for size, _ in task.reads)
 
 
 def _tasks(graph: Graph, scratch: Mapping[str, int], in_place: bool, alignment: int) -> list[_Task]:
     roots = view_roots(graph)
     readers = dict.fromkeys(roots.values(), 0)
-    written_by: dict[str, int] = {}
     for index, node in enumerate(graph.nodes):
-        written_by |= dict.fromkeys(node.outputs, index)
         for name in node.inputs:
             readers[roots[name]] |= 1 << index
-    needs = [{written_by[name] for name in node.inputs if name in written_by} for node in graph.nodes]
-    # The buffer of an output of the graph never dies; a constant takes no bytes of the arena.
-    lasting = {roots[name] for name in graph.outputs} | set(graph.constants)
+    needs = _needs(graph, roots)
+    updates = {state.next for state in graph.states.values()}
+    # The buffers of outputs and states never die; a constant takes no bytes of the arena.
+    lasting = {roots[name] for name in graph.outputs} | set(graph.constants) | set(graph.states) | updates
 
     def size(name: str) -> int:
         return align_up(graph.types[name].bytes, alignment)
 
     tasks = []
     for index, node in enumerate(graph.nodes):
-        fresh = [] if get_op(node.op).view else list(node.outputs)
+        fresh = [] if get_op(node.op).view else [name for name in node.outputs if name not in updates]
         kept = [name for name in fresh if readers[name] or name in lasting]
         read = {roots[name] for name in node.inputs} - lasting
-        targets = overwritable(graph, node, roots) if in_place else ()
+        reuse = []
+        for name in fresh if in_place else ():
+            targets = overwritable(graph, node, node.outputs.index(name), roots)
+            reuse.append((size(name), tuple(readers[roots[t]] for t in targets if roots[t] not in lasting)))
         tasks.append(
             _Task(
                 needs=sum(1 << i for i in needs[index]),
                 followers=tuple(i for i, before in enumerate(needs) if index in before),
                 reads=tuple((size(root), readers[root]) for root in sorted(read)),
-                reusable=tuple(readers[roots[name]] for name in targets if roots[name] not in lasting),
+                reuse=tuple((bytes_, targets) for bytes_, targets in reuse if targets),
                 own=align_up(scratch.get(node.name, 0), alignment) + sum(map(size, set(fresh) - set(kept))),
                 kept=sum(map(size, kept)),
-                first=size(fresh[0]) if fresh else 0,
             )
         )
     return tasks
+
+
+def _needs(graph: Graph, roots: Mapping[str, str]) -> list[set[int]]:
+    """For each node those that must run before it: what writes its inputs, and, before it updates a state,
+    what else reads that state.
+    """
+    written_by = {name: i for i, node in enumerate(graph.nodes) for name in node.outputs}
+    needs = [{written_by[name] for name in node.inputs if name in written_by} for node in graph.nodes]
+    for name, state in graph.states.items():
+        writer = written_by[state.next]
+        needs[writer] |= {
+            i for i, node in enumerate(graph.nodes) if i != writer and name in {roots[n] for n in node.inputs}
+        }
+    return needs

@@ -44,7 +44,8 @@ def plan(graph: Graph, scratch: Mapping[str, int] = _NO_SCRATCH, options: PlanOp
     """Places every activation and scratch buffer of ``graph`` in one arena.
 
     An input of the graph may be overwritten while the graph runs: it must be written before every run. All
-    outputs may be read after the run. Views of constants get no offset: their bytes are the constant's.
+    outputs may be read after the run. A state has a place of its own, where its update is written. Views of
+    constants get no offset: their bytes are the constant's.
 
     scratch: name of a node -> bytes it needs while it runs, aligned for int32.
 
@@ -68,7 +69,7 @@ def _candidates(
     graph: Graph, scratch: Mapping[str, int], options: PlanOptions
 ) -> Iterator[tuple[Graph, list[Buffer]]]:
     """Orders and their buffers, the most promising first; also without each trick: it may hinder packing."""
-    useful = options.in_place and any(get_op(node.op).in_place for node in graph.nodes)
+    useful = options.in_place and any(get_op(node.op).updates for node in graph.nodes)
     choices = (True, False) if useful else (False,)
     orders = [reorder(graph, scratch, c, options.alignment) for c in choices] if options.reorder else []
     distinct = {tuple(n.name for n in order.nodes): order for order in (*orders, graph)}

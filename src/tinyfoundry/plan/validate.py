@@ -24,20 +24,22 @@ def validate(planned: Planned) -> None:
     its element's size, scratch to 4 bytes); whatever a node reads, and every output after the last node, is
     still what its producer wrote, where a view is its source's bytes; scratch touches nothing its node reads
     or writes; and an output overwrites an input of its own node only where the op allows it, on exactly the
-    same bytes.
+    same bytes. A state's bytes are written by its update alone, in the same place, and hold it at the end.
 
     Raises:
         GraphError: names the graph, the node and the first tensor that is not sound.
     """
     _check_places(planned)
     arena = _Arena(planned)
-    for name in planned.graph.inputs:
+    first = (*planned.graph.states, *planned.graph.inputs)
+    for name in first:
         arena.write(name)
-    for name in planned.graph.inputs:
+    for name in first:
         arena.demand(name, "the graph's inputs are written")
     for node in planned.graph.nodes:
         _run(arena, node)
-    for name in planned.graph.outputs:
+    kept = tuple(state.next for state in planned.graph.states.values())
+    for name in (*planned.graph.outputs, *kept):
         arena.demand(name, "the last node has run")
 
 
@@ -86,13 +88,15 @@ def _run(arena: _Arena, node: Node) -> None:
         _look(arena, node)
         return
     scratch = _scratch_span(arena.planned, node)
+    _check_states(arena, scratch, "", f"scratch of '{node.name}'")
     # No tensor has this number, so bytes of scratch satisfy no reader, now or later.
     garbage = len(arena.number)
     arena.owner[scratch] = garbage
     for name in node.inputs:
         arena.demand(name, f"'{node.name}' reads")
-    for name in node.outputs:
-        _check_overwriting(arena, node, name)
+    for position, name in enumerate(node.outputs):
+        _check_overwriting(arena, node, position)
+        _check_states(arena, arena.span(name), name, f"output '{name}' of '{node.name}'")
         arena.write(name)
     for name in node.outputs:
         arena.demand(name, f"'{node.name}' has written")
@@ -111,17 +115,29 @@ def _look(arena: _Arena, node: Node) -> None:
     arena.demand(view, f"'{node.name}' looks at it")
 
 
-def _check_overwriting(arena: _Arena, node: Node, output: str) -> None:
+def _check_overwriting(arena: _Arena, node: Node, position: int) -> None:
     """An output may meet an input of its node only where the op says so, byte on byte, element on element."""
+    output = node.outputs[position]
     for index, name in enumerate(node.inputs):
         if name not in arena.planned.offsets:
             continue
         a, b = arena.span(output), arena.span(name)
         if a.stop <= b.start or b.stop <= a.start:
             continue
-        allowed = output == node.outputs[0] and index in get_op(node.op).in_place
+        allowed = (index, position) in get_op(node.op).updates
         if not allowed or a != b or arena.graph.types[output].shape != arena.graph.types[name].shape:
             _complain(arena.graph, f"output '{output}' of '{node.name}' may not overwrite its input '{name}'")
+
+
+def _check_states(arena: _Arena, written: slice, output: str, what: str) -> None:
+    """Of the bytes of a state nothing may be written but all, by its update."""
+    for name, state in arena.graph.states.items():
+        own = arena.span(name)
+        if output == state.next and written != own:
+            _complain(arena.graph, f"'{output}' is the update of '{name}' but lies elsewhere")
+        apart = written.stop <= own.start or own.stop <= written.start or written.start == written.stop
+        if output != state.next and not apart:
+            _complain(arena.graph, f"{what} overwrites state '{name}'")
 
 
 def _check_places(planned: Planned) -> None:

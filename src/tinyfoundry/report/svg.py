@@ -49,8 +49,8 @@ def shorten(text: str, room: int) -> str:
 def memory_map(rectangles: Sequence[Mapping[str, Any]], nodes: Sequence[str], arena: int) -> str:
     """The arena over time: steps across, addresses up, one rectangle a tensor.
 
-    rectangles: name, start, end (steps, inclusive), offset, size (bytes), kind (input, output, activation,
-    scratch).
+    rectangles: name, start, end (steps, inclusive), offset, size (bytes), kind (input, output, state,
+    activation, scratch).
     nodes: name of the node that runs at each step. arena: size of the arena in bytes.
     """
     steps = max(len(nodes), 1)

@@ -49,6 +49,21 @@ def totals(report: Mapping[str, Any]) -> Table:
     return table
 
 
+def errors(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One row a layer (the fields of ``jobs.errors.LayerError``): its errors in dB, and what causes them."""
+    table = _table("errors of int8 against float")
+    for column in ("layer", "op"):
+        table.add_column(column, overflow="fold")
+    for column in ("own dB", "with all before dB"):
+        table.add_column(column, justify="right")
+    table.add_column("why", overflow="fold")
+    for row in rows:
+        table.add_row(
+            plain(row["name"]), row["op"], f"{row['own']:.1f}", f"{row['total']:.1f}", plain(row["why"])
+        )
+    return table
+
+
 def layers(report: Mapping[str, Any]) -> Table:
     """One row a layer, in the order they run, and one for the code between them."""
     table = _table(f"{report['model']}: layers")

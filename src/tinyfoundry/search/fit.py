@@ -17,12 +17,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from tinyfoundry.ir.graph import Array, Graph
+from tinyfoundry.passes.calibrate import Ranges
 from tinyfoundry.search.augment import augment
 from tinyfoundry.search.recipe import Epoch, Float32, Labelled, Recipe
+from tinyfoundry.search.rounding import Measure, Rounding
 from tinyfoundry.search.twin import Twin
 
 _SLICE = 512
 _WARM_UP = 0.1
+# Ranges that still move would undo what the weights learn of them.
+_FROZEN_FROM = 0.5
 
 
 def fit(
@@ -49,6 +53,28 @@ def fit(
         return run.twin.graph()
 
 
+def tune(
+    graph: Graph,
+    samples: Labelled,
+    recipe: Recipe,
+    measure: Measure,
+    seed: int,
+    threads: int,
+    progress: Callable[[Epoch], None] | None,
+) -> tuple[Graph, Ranges]:
+    """See ``train.tune``."""
+    with _threads(threads):
+        rounding = Rounding(graph, measure, run_fast)
+        run = _Run(graph, samples, recipe, seed, rounding)
+        while run.part() < 1:
+            if 0 < run.part() < _FROZEN_FROM:
+                rounding.refresh(run.twin.graph())
+            epoch = run.epoch()
+            if progress:
+                progress(epoch)
+        return run.twin.graph(), rounding.ranges
+
+
 def predict(graph: Graph, x: Float32, threads: int) -> Float32:
     """See ``train.predict``."""
     with _threads(threads), torch.no_grad():
@@ -69,10 +95,19 @@ def run_fast(graph: Graph, x: Array, watch: Callable[[str, Array], None]) -> Non
 class _Run:
     """One training: the twin, its optimiser, and how many epochs are done."""
 
-    def __init__(self, graph: Graph, samples: Labelled, recipe: Recipe, seed: int) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        samples: Labelled,
+        recipe: Recipe,
+        seed: int,
+        rounding: Rounding | None = None,
+    ) -> None:
+        """rounding: trains the graph's own weights as int8 will see them, without batch normalisations."""
         self.samples, self.recipe, self.seed = samples, recipe, seed
+        self.rounding = rounding
         self.key = _key(graph, samples, recipe, seed)
-        self.twin = Twin(graph)
+        self.twin = Twin(graph, normalise=rounding is None)
         self.done, self.seconds = 0, 0.0
         self.weight = _class_weights(samples.y, graph.types[graph.outputs[0]].shape[-1], recipe.balance)
         # Decay pulls kernels, not offsets or the gains of normalisations (Goyal et al., 2017, section 5.3).
@@ -115,7 +150,8 @@ class _Run:
         )
 
     def _step(self, x: Tensor, y: Tensor) -> float:
-        loss = functional.cross_entropy(self.twin(x), y, self.weight, label_smoothing=self.recipe.smoothing)
+        logits = self.twin(x, alter=self.rounding)
+        loss = functional.cross_entropy(logits, y, self.weight, label_smoothing=self.recipe.smoothing)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 import numpy as np
 
 from tinyfoundry.errors import DataError, ToolError
 from tinyfoundry.ir.graph import Array, Graph
+from tinyfoundry.passes.calibrate import Ranges
+from tinyfoundry.passes.observe import Observer
 from tinyfoundry.search.recipe import Epoch, Float32, Labelled, Recipe
 
 
@@ -37,6 +40,41 @@ def train(
     check_samples(graph, samples)
     trained: Graph = _torch().fit(graph, samples, recipe, seed, threads, checkpoint, progress)
     return trained
+
+
+def tune(
+    graph: Graph,
+    samples: Labelled,
+    recipe: Recipe,
+    *,
+    calibration: Float32,
+    observer: Observer = Observer.MSE,
+    known: Ranges = MappingProxyType({}),
+    seed: int = 0,
+    threads: int = 1,
+    progress: Callable[[Epoch], None] | None = None,
+) -> tuple[Graph, Ranges]:
+    """Quantisation-aware training: a *trained* ``graph`` trained on with its weights and activations rounded
+    as int8 will round them; the new float graph, and the ranges to quantise it with.
+
+    Batch normalisations are folded already, so they act with their running statistics. The ranges are
+    measured on ``calibration`` (n, H, W, C) by ``observer`` at the start of each epoch and frozen half-way;
+    those in ``known`` are given. recipe: its rate should be a small part of the first training's, see
+    ``tuning``.
+
+    Raises:
+        as ``train``.
+    """
+    check_samples(graph, samples)
+    fit = _torch()
+    measure = fit.Measure(calibration, observer, known)
+    tuned: tuple[Graph, Ranges] = fit.tune(graph, samples, recipe, measure, seed, threads, progress)
+    return tuned
+
+
+def tuning(recipe: Recipe, epochs: int, seconds: float | None = None) -> Recipe:
+    """The recipe for ``tune`` after a training by ``recipe``: a twentieth of its rate."""
+    return replace(recipe, epochs=epochs, seconds=seconds, rate=recipe.rate / 20)
 
 
 def predict(graph: Graph, x: Float32, threads: int = 1) -> Float32:

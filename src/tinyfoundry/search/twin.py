@@ -26,6 +26,7 @@ from tinyfoundry.ops._activation import Activation
 from tinyfoundry.ops._window import Window
 
 Watch = Callable[[str, Tensor], None]
+Alter = Callable[[str, Tensor], Tensor]
 Run = Callable[["Twin", Node, list[Tensor]], Tensor]
 
 _EPSILON = 1e-3
@@ -42,11 +43,13 @@ class Twin(nn.Module):
     ``forward`` takes [n, H, W, C] and gives the graph's only output, or the logits where its last node is a
     softmax.
 
+    normalise: put the batch normalisations in; without them the twin trains the graph's own weights.
+
     Raises:
         ModelError: the graph is quantized, has several inputs or outputs, or an op that torch's table lacks.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, *, normalise: bool = True) -> None:
         super().__init__()
         _check(graph)
         self.source = graph
@@ -57,21 +60,22 @@ class Twin(nn.Module):
         norms = {
             node.name: graph.types[node.outputs[0]].shape[-1]
             for node in self.nodes
-            if node.op in _CONVOLUTIONS
+            if normalise and node.op in _CONVOLUTIONS
         }
         self.norms = nn.ModuleDict({name: _fresh_norm(channels) for name, channels in norms.items()})
 
-    def forward(self, x: Tensor, watch: Watch | None = None) -> Tensor:
+    def forward(self, x: Tensor, watch: Watch | None = None, alter: Alter | None = None) -> Tensor:
         """Output for ``x``; ``watch`` is called with the name and value (NHWC) of every activation, the input
-        included.
+        included. ``alter`` replaces every constant and activation, in torch's layout, before it is read.
         """
-        values: dict[str, Tensor] = dict(self.weights.items())
-        values[self.source.inputs[0]] = _inside(x)
+        changed = alter or _unchanged
+        values: dict[str, Tensor] = {name: changed(name, value) for name, value in self.weights.items()}
+        values[self.source.inputs[0]] = changed(self.source.inputs[0], _inside(x))
         if watch:
             watch(self.source.inputs[0], x)
         for node in self.nodes:
             y = _TABLE[node.op](self, node, [values[name] for name in node.inputs])
-            values[node.outputs[0]] = y
+            y = values[node.outputs[0]] = changed(node.outputs[0], y)
             if watch:
                 watch(node.outputs[0], _outside(y))
         return _outside(values[self.nodes[-1].outputs[0]])
@@ -129,6 +133,10 @@ def _check(graph: Graph) -> None:
             )
 
 
+def _unchanged(_name: str, value: Tensor) -> Tensor:
+    return value
+
+
 def _fresh_norm(channels: int) -> nn.BatchNorm2d:
     """A batch normalisation that, before training, leaves its input as it is."""
     norm = nn.BatchNorm2d(channels, eps=_EPSILON)
@@ -181,7 +189,9 @@ def _convolution(twin: Twin, node: Node, inputs: list[Tensor]) -> Tensor:
     if padding != (window.pad_h[1], window.pad_w[1]):  # torch's own padding is the same on both sides
         x, padding = _padded(x, window, 0.0), (0, 0)
     y = functional.conv2d(x, w, b, window.stride, padding, window.dilation, groups)
-    return _activate(twin.norms[node.name](y), node.attrs.activation)
+    if node.name in twin.norms:
+        y = twin.norms[node.name](y)
+    return _activate(y, node.attrs.activation)
 
 
 def _padded(x: Tensor, window: Window, fill: float) -> Tensor:

@@ -22,6 +22,7 @@ struct tinyfoundry_link {{
     int32_t status;
     int8_t *faces[{inputs} + {outputs}];
     uint32_t bytes[{inputs} + {outputs}];
+    uint32_t forget;
 }};
 
 void tinyfoundry_wait(void);
@@ -40,21 +41,34 @@ int main(void)
 {publish}
     for (;;) {{
         tinyfoundry_wait();
-        tinyfoundry_link.status = {name}_run();
+{forget}        tinyfoundry_link.status = {name}_run();
     }}
 }}
 """
 
 
+_FORGET = """\
+        if (tinyfoundry_link.forget) {{
+            tinyfoundry_link.forget = 0;
+            {name}_reset();
+            continue;
+        }}
+"""
+
+
 @dataclass(frozen=True)
 class Sources:
-    """The C of a model: ``files`` to compile, ``include`` folders for their headers, the header itself."""
+    """The C of a model: ``files`` to compile, ``include`` folders for their headers, its numbers of faces.
+
+    remembers: its runs leave something to each other; it has ``NAME_reset``.
+    """
 
     name: str
     files: tuple[Path, ...]
     include: tuple[Path, ...]
     inputs: int
     outputs: int
+    remembers: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,7 +171,8 @@ def model_sources(name: str, files: Sequence[Path], include: Sequence[Path]) -> 
         raise InputError(f"model {name}: no header {name}.h in {places}; is the name right?")
     text = headers[0].read_text()
     counts = [_count(headers[0], text, f"{name.upper()}_{kind}_COUNT") for kind in ("INPUT", "OUTPUT")]
-    return Sources(name, tuple(files), tuple(include), counts[0], counts[1])
+    remembers = re.search(rf"^void {re.escape(name)}_reset\(void\);$", text, re.MULTILINE) is not None
+    return Sources(name, tuple(files), tuple(include), counts[0], counts[1], remembers)
 
 
 def _count(header: Path, text: str, macro: str) -> int:
@@ -181,7 +196,11 @@ def _harness(sources: Sources) -> str:
         for slot, (kind, index) in enumerate(faces)
     ]
     return _HARNESS.format(
-        name=sources.name, inputs=sources.inputs, outputs=sources.outputs, publish="\n".join(publish)
+        name=sources.name,
+        inputs=sources.inputs,
+        outputs=sources.outputs,
+        publish="\n".join(publish),
+        forget=_FORGET.format(name=sources.name) if sources.remembers else "",
     )
 
 

@@ -54,6 +54,7 @@ class HostModel:
         self._library = ctypes.CDLL(str(host_library([*sources.files, sizes], sources.include)))
         number = sources.inputs + sources.outputs
         self._sizes = list((ctypes.c_uint32 * number).in_dll(self._library, "tinyfoundry_sizes"))
+        self.reset()  # a library loaded twice is one
 
     def run(self, inputs: Sequence[NDArray[Any] | bytes]) -> tuple[tuple[NDArray[np.int8], ...], int]:
         """Raw bytes of every output (int8, one dimension) and the status of one inference."""
@@ -63,6 +64,11 @@ class HostModel:
         sizes = self._sizes[self._sources.inputs :]
         outputs = [ctypes.string_at(self._face("output", i), size) for i, size in enumerate(sizes)]
         return tuple(np.frombuffer(data, np.int8) for data in outputs), status
+
+    def reset(self) -> None:
+        """Calls ``NAME_reset`` where the model has it: the next run starts as the first did."""
+        if self._sources.remembers:
+            self._call("reset")()
 
     @property
     def sizes(self) -> tuple[int, ...]:

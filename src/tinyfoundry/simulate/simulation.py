@@ -139,6 +139,17 @@ class Simulation:
         status = self._machine.read_words(self._machine.image.address("tinyfoundry_link"), 1)[0]
         return RunResult(outputs, status - (1 << 32) if status >> 31 else status)
 
+    def reset(self) -> None:
+        """Calls ``NAME_reset`` where the model has it: the next run starts as the first did."""
+        if not self.firmware.sources.remembers:
+            return
+        if self._counted_last is None:
+            self._counted()  # of the last inference, before the counter sees the call of reset
+        number = len(self._inputs) + len(self._outputs)
+        word = self._machine.image.address("tinyfoundry_link") + 4 * (1 + 2 * number)
+        self._machine.write(word, (1).to_bytes(4, "little"))
+        self._machine.finish_call(self._wait, self._budget)
+
     def profile(self) -> Profile:
         """Instructions and cycles of the last run; SimulationError when there was none."""
         sums: dict[int, list[float]] = {}
