@@ -26,6 +26,14 @@ ARENA = {
     "ad01_int8": 768,
     "mcunet_vww1": 96_000,
 }
+SCRATCH = {
+    "kws_ref_model": 896,
+    "vww_96_int8": 72,
+    "pretrainedResnet_quant": 1_200,
+    "ad01_int8": 1_280,
+    "mcunet_vww1": 3_696,
+}
+"""What the arena is larger by where there are faster kernels that need scratch."""
 
 
 @pytest.mark.parametrize("name", ARENA)
@@ -36,7 +44,7 @@ def test_a_shared_model_is_exact_on_the_board(
     built = tinyfoundry.compile(shared_models[name], board="nucleo-l4r5zi", output=tmp_path / name, samples=4)
     assert built.report["exact"]["mismatches"] == 0
     assert built.report["exact"]["inputs"] == 4
-    assert built.report["ram"]["arena"] == ARENA[name]
+    assert built.report["ram"]["arena"] == ARENA[name] + SCRATCH[name]
     graph = int8_faces(load(shared_models[name]))
     judge = litert_judge(graph)
     loaded = tinyfoundry.load(built.folder)
@@ -95,7 +103,7 @@ def test_every_layer_of_a_large_model_is_litert_s(name: str, shared: Path, tmp_p
     assert_layers_are_litert_s(graph, inputs, data)
 
 
-@pytest.mark.parametrize(("name", "arena"), [(LARGE[0], 311_040), (LARGE[4], 163_840)])
+@pytest.mark.parametrize(("name", "arena"), [(LARGE[0], 314_992), (LARGE[4], 167_376)])
 def test_a_large_model_is_exact_on_the_board(name: str, arena: int, shared: Path, tmp_path: Path) -> None:
     path, out = large_model(shared, name, tmp_path), tmp_path / "out"
     report = tinyfoundry.compile(path, board="nucleo-l4r5zi", output=out, samples=1, seed=2).report

@@ -165,7 +165,7 @@ def accepted(kernel: Kernel) -> list[tuple[Op, Sample]]:
     return [
         (op, sample)
         for op in all_ops()
-        if kernel in kernels_of(op.name) and not op.view
+        if kernel.op in (op.name, op.kernel_folder) and not op.view
         for sample in samples_of(op)
         if kernel.accepts(sample.call, literals_of_call(op, sample.call, sample.constants), kernel.isa)
     ]
