@@ -58,7 +58,7 @@ def test_compile_leaves_a_whole_build(built: Path) -> None:
     assert found == [
         "CMakeLists.txt", "build.json", "golden/input0.npy", "golden/output0.npy", "golden/self_test.c",
         "include/small.h", "report.html", "report.json", "src/small.c", "src/small_tables.c",
-        "src/small_tables.h", "src/tinyfoundry_dot.h", "src/tinyfoundry_fixed.h",
+        "src/small_tables.h", "src/tinyfoundry_dsp.h", "src/tinyfoundry_rows.h", "src/tinyfoundry_tile.h",
     ]  # fmt: skip
     assert sorted(path.name for path in built.parent.iterdir()) == ["built", "small.tflite"]
 
@@ -84,7 +84,7 @@ def test_run_answers_a_line_an_input(built: Path, tmp_path: Path) -> None:
 def test_profile(built: Path) -> None:
     done = tinyfoundry("profile", built)
     assert (done.returncode, done.stderr) == (0, "")
-    for wanted in ("conv2d_s8", "dense_s8", "cortex-m4-trm", "of 131,072"):
+    for wanted in ("conv2d_t", "dense_ro", "cortex-m4-trm", "of 131,072"):
         assert wanted in done.stdout
 
 

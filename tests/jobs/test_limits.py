@@ -14,19 +14,19 @@ from tinyfoundry.jobs.limits import Limits, narrowed, require
 from tinyfoundry.jobs.measure import Measured, measure, zeros
 from tinyfoundry.search.cost import Bounds
 
-BOARD = load_board("nucleo-f446re")
+BOARD = load_board("raspberry-pi-pico")
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     folder = tmp_path_factory.mktemp("small")
-    build = compiled(small_net(), folder)
+    build = compiled(small_net(), folder, BOARD)
     return measure(build, folder, [zeros(build)])
 
 
 def test_the_board_is_the_outermost_limit() -> None:
-    assert Limits().on(BOARD) == Bounds(131072, 524288, None)
-    assert Limits(ram=1 << 30, flash=1 << 30, latency_ms=2.0).on(BOARD) == Bounds(131072, 524288, 2.0)
+    assert Limits().on(BOARD) == Bounds(264 << 10, 2 << 20, None)
+    assert Limits(ram=1 << 30, flash=1 << 30, latency_ms=2.0).on(BOARD) == Bounds(264 << 10, 2 << 20, 2.0)
     assert Limits(ram=100, flash=200).on(BOARD) == Bounds(100, 200, None)
 
 
@@ -59,8 +59,8 @@ def test_too_much_flash(measured: Measured) -> None:
 
 def test_too_slow(measured: Measured) -> None:
     text = (
-        r"^model 'small' takes [\d.e-]+ ms on nucleo-f446re, 1e-05 ms are allowed, [\d.e-]+ ms are too many; "
-        "use a smaller input"
+        r"^model 'small' takes [\d.e-]+ ms on raspberry-pi-pico, 1e-05 ms are allowed, [\d.e-]+ ms are "
+        "too many; use a smaller input"
     )
     with pytest.raises(DoesNotFit, match=text):
         require(measured, Bounds(1 << 20, 1 << 20, 1e-5))

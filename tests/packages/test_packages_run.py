@@ -19,8 +19,8 @@ BOARD = "nucleo-f446re"
 EVERY = pytest.mark.parametrize("ecosystem", sorted(LAYOUTS))
 
 
-def build(graph: Graph, folder: Path, io: str = "int8") -> Path:
-    return api.compile(graph, board=BOARD, output=folder, samples=6, io=io).folder
+def build(graph: Graph, folder: Path, io: str = "int8", board: str = BOARD) -> Path:
+    return api.compile(graph, board=board, output=folder, samples=6, io=io).folder
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,8 @@ def test_sketch_on_other_cores(board: str, small: Path, tmp_path: Path) -> None:
 
 
 @EVERY
-def test_self_test_finds_a_wrong_weight(ecosystem: str, small: Path, tmp_path: Path) -> None:
+def test_self_test_finds_a_wrong_weight(ecosystem: str, tmp_path: Path) -> None:
+    small = build(small_net(), tmp_path / "small", board="raspberry-pi-pico")
     package = api.export(small, ecosystem, tmp_path / "package")
     tables = package / "src/small_tables.c"
     text = tables.read_text()
