@@ -171,3 +171,16 @@ def test_a_bias_that_would_overflow_is_left() -> None:
         graph.name, graph.inputs, graph.outputs, graph.nodes, graph.types, {**graph.constants, last: full}
     )
     assert dead_channels(heavy).types == heavy.types
+
+
+def test_what_a_state_becomes_keeps_its_channels() -> None:
+    """No node of this run reads it, the next run does."""
+    quant, b = per_tensor(0.05), Builder("net")
+    type_ = Type((1, 8), DType.INT8, quant)
+    x, state = b.input("x", type_), b.state("h", type_)
+    total = b.apply("add", (state, x), Add(), quant)
+    w = b.constant("w", np.random.default_rng(0).integers(-9, 9, (8, 8)).astype(np.int8), per_tensor(0.02))
+    new = b.apply("dense", (x, w, b.constant("b", np.zeros(8, np.int32))), Dense(), quant)
+    b.update("h", new)
+    graph = b.finish(total)
+    assert verify(dead_channels(graph)).types[new].shape == (1, 8)

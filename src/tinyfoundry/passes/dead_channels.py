@@ -136,7 +136,7 @@ def _channels(graph: Graph, known: Mapping[str, _Known]) -> dict[str, _Channels]
 def _spare(graph: Graph, name: str, known: Mapping[str, _Known], spare: Mapping[str, Array]) -> Array:
     """The channels of a tensor that all its readers can do without."""
     channels = graph.types[name].shape[-1:]
-    free = np.ones(channels, bool) if name not in graph.outputs else np.zeros(channels, bool)
+    free = np.ones(channels, bool) if name not in graph.lasting else np.zeros(channels, bool)
     for node in graph.readers(name):
         if not _takes_part(graph, node) or node.inputs.index(name) != 0:
             return np.zeros(channels, bool)
