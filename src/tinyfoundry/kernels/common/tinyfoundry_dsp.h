@@ -4,8 +4,21 @@
 
 #include <stdint.h>
 
-#if defined(__ARM_FEATURE_DSP)
+/* Arm has had some of the DSP extension since ARMv5TE; the SIMD part is what is used here. */
+#if defined(__ARM_FEATURE_SIMD32)
 #include <arm_acle.h>
+
+/* Whole loops in assembly: of Thumb-2, with operands that only an optimising compiler makes literals of, and
+ * with every register but one or two; define TINYFOUNDRY_PLAIN_C where a compiler has not that many left. */
+#if defined(__thumb2__) && defined(__OPTIMIZE__) && !defined(TINYFOUNDRY_PLAIN_C)
+#define TF_DSP_ASM
+#endif
+
+/* Text over and over. Not by .rept: compilers reckon the length of assembly by its lines, and place constants by it. */
+#define TF_TIMES_4(text) text text text text
+#define TF_TIMES_5(text) TF_TIMES_4(text) text
+#define TF_TIMES_7(text) TF_TIMES_5(text) text text
+#define TF_TIMES_8(text) TF_TIMES_7(text) text
 
 /* acc + a.low * b.low + a.high * b.high, the halves signed. */
 static inline int32_t tf_smlad(uint32_t a, uint32_t b, int32_t acc)

@@ -8,13 +8,14 @@
 
 #include "tinyfoundry_plane.h"
 
-#if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
+#if defined(TF_DSP_ASM)
 #define TF_LINE_LOAD(offset) "ldr %[x], [%[p], #" offset "]\n\t" TF_PLANE_WIDEN
 #define TF_LINE_LOAD_EVEN(offset) "ldr %[x], [%[p], #" offset "]\n\tsxtb16 %[x], %[x]\n\t"
 #define TF_LINE_PAIR(sum, data, weight) "smlad %[" sum "], %[" data "], %[" weight "], %[" sum "]\n\t"
 #define TF_LINE_ONE(sum, data, half, weight) \
     "smla" half "b %[" sum "], %[" data "], %[" weight "], %[" sum "]\n\t"
-/* One row of the window; the next row of the plane. */
+/* One row of the window; then the next row of the plane. */
+#define TF_LINE_NEXT "add %[p], #%c[line]\n\t"
 #define TF_LINE_5_1                                                                                  \
     "ldrd %[k0], %[k1], [%[w]], #8\n\t"                                                              \
     "ldr %[k2], [%[w]], #4\n\t" TF_LINE_LOAD("0")                                                    \
@@ -62,7 +63,7 @@
     TF_LINE_LOAD("8") TF_LINE_PAIR("c", "x", "k2") TF_LINE_ONE("d", "z", "t", "k3")                  \
     TF_LINE_LOAD_EVEN("10") TF_LINE_PAIR("d", "x", "k2")
 /* Four outputs more, over and over; a last tile steps back where the width is no multiple of four. */
-#define TF_LINE_LOOP(row_of_window)                                          \
+#define TF_LINE_LOOP(rows_of_window)                                         \
     "sub sp, #16\n\t"                                                        \
     "str %[b], [sp]\n\t"                                                     \
     "1:\n\t"                                                                 \
@@ -77,8 +78,7 @@
     "mov %[b], %[a]\n\t"                                                     \
     "mov %[c], %[a]\n\t"                                                     \
     "mov %[d], %[a]\n\t"                                                     \
-    ".rept %c[k]\n\t" row_of_window "add %[p], #%c[line]\n\t"                \
-    ".endr\n\t"                                                              \
+    rows_of_window                                                           \
     "ldrd %[x], %[z], [%[w]], #8\n\t"                                        \
     "ldr %[k4], [%[w]], #4\n\t" TF_PLANE_OUT("a", "0")                       \
     TF_PLANE_OUT("b", "%c[out_c]") TF_PLANE_OUT("c", "2*%c[out_c]")          \
@@ -94,8 +94,8 @@
     "cmp %[p], %[x]\n\t"                                                     \
     "ittt ne\n\t"                                                            \
     "strne %[x], [sp, #4]\n\t"                                               \
-    "subne %[p], #%c[stride]*(4-%c[rest])\n\t"                               \
-    "subne %[y], #%c[out_c]*(4-%c[rest])\n\t"                                \
+    "subwne %[p], %[p], #%c[stride]*(4-%c[rest])\n\t"                               \
+    "subwne %[y], %[y], #%c[out_c]*(4-%c[rest])\n\t"                                \
     "bne 2b\n\t"                                                             \
     ".endif\n\t"                                                             \
     "ldr %[x], [sp]\n\t"                                                     \
@@ -103,8 +103,8 @@
     "cmp %[p], %[x]\n\t"                                                     \
     "bne 1b\n\t"                                                             \
     "add sp, #16\n\t"
-#define TF_LINE_ASM(row_of_window)                                                                              \
-    __asm__(TF_LINE_LOOP(row_of_window)                                                                         \
+#define TF_LINE_ASM(rows_of_window)                                                                             \
+    __asm__ volatile(TF_LINE_LOOP(rows_of_window)                                                                        \
             : [a] "=&r"(a), [b] "+&r"(b), [c] "=&r"(c), [d] "=&r"(d), [x] "=&r"(x), [z] "=&r"(z),               \
               [k0] "=&r"(k0), [k1] "=&r"(k1), [k2] "=&r"(k2), [k3] "=&r"(k3), [k4] "=&r"(k4), [w] "+&r"(terms), \
               [p] "+&r"(plane), [y] "+&r"(y)                                                                    \
@@ -120,16 +120,16 @@
 TF_INLINE void tf_line(const int8_t *plane, const int32_t *terms, int8_t *y, int rows, int kernel, int stride,
                            int line, int width, int out_c, int plain, int y_min, int y_max)
 {
-#if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
+#if defined(TF_DSP_ASM)
     int32_t a, b = (int32_t)(plane + rows * stride * line), c, d, x, z, k0, k1, k2, k3, k4;
     if (kernel == 5 && stride == 1) {
-        TF_LINE_ASM(TF_LINE_5_1);
+        TF_LINE_ASM(TF_TIMES_5(TF_LINE_5_1 TF_LINE_NEXT));
     } else if (kernel == 5) {
-        TF_LINE_ASM(TF_LINE_5_2);
+        TF_LINE_ASM(TF_TIMES_5(TF_LINE_5_2 TF_LINE_NEXT));
     } else if (stride == 1) {
-        TF_LINE_ASM(TF_LINE_7_1);
+        TF_LINE_ASM(TF_TIMES_7(TF_LINE_7_1 TF_LINE_NEXT));
     } else {
-        TF_LINE_ASM(TF_LINE_7_2);
+        TF_LINE_ASM(TF_TIMES_7(TF_LINE_7_2 TF_LINE_NEXT));
     }
 #else
     const int words = kernel / 2 + 1;

@@ -11,7 +11,7 @@
  * row 2), bias, rounding term, multiplier. All weights and the bias are doubled. */
 #define TF_PLANE_TERMS 8
 
-#if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
+#if defined(TF_DSP_ASM)
 #define TF_PLANE_WIDEN                  \
     "sxtb16 %[z], %[x], ror #8\n\t"     \
     "sxtb16 %[x], %[x]\n\t"
@@ -45,7 +45,7 @@
     "strb %[" sum "], [%[y], #" offset "]\n\t"
 #endif
 
-#if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
+#if defined(TF_DSP_ASM)
 /* Two outputs more of two rows each, over and over. Weights go into registers; bias, end of the plane, rounding term,
  * multiplier and end of the row onto the stack. An odd last column is done by stepping back half a tile, which p then
  * shows by being no multiple of a tile's step. */
@@ -80,7 +80,7 @@
     "tst %[p], #%c[stride]\n\t"                                                  \
     "itttt eq\n\t"                                                               \
     "subeq %[p], #%c[stride]\n\t"                                                \
-    "subeq %[y], #%c[out_c]\n\t"                                                 \
+    "subweq %[y], %[y], #%c[out_c]\n\t"                                                 \
     "addeq %[v], #%c[stride]\n\t"                                                \
     "streq %[v], [sp, #16]\n\t"                                                  \
     "beq 2b\n\t"                                                                 \
@@ -120,7 +120,7 @@
     TF_PLANE_LOAD_2("4") TF_PLANE_ROW_2("c", "d", "k2", "k4", "t", "c", "d") \
     "add %[p], #4\n\t"
 #define TF_PLANE_ASM(rows, end_of_row)                                                                              \
-    __asm__(TF_PLANE_LOOP(rows, end_of_row)                                                                         \
+    __asm__ volatile(TF_PLANE_LOOP(rows, end_of_row)                                                                         \
             : [a] "+&r"(a), [b] "+&r"(b), [c] "=&r"(c), [d] "=&r"(d), [x] "=&r"(x), [z] "=&r"(z), [v] "=&r"(v),     \
               [k0] "=&r"(k0), [k1] "=&r"(k1), [k2] "=&r"(k2), [k3] "=&r"(k3), [k4] "=&r"(k4), [p] "+&r"(plane),     \
               [y] "+&r"(y)                                                                                          \
@@ -134,7 +134,7 @@
 TF_INLINE void tf_plane_3x3(const int8_t *plane, const int32_t *terms, int8_t *y, int pairs, int stride, int line,
                                 int width, int out_c, int plain, int y_min, int y_max)
 {
-#if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
+#if defined(TF_DSP_ASM)
     int32_t a = (int32_t)terms, b = (int32_t)(plane + 2 * stride * pairs * line), c, d, x, z, v, k0, k1, k2, k3, k4;
     if (stride == 1) {
         TF_PLANE_ASM(TF_PLANE_ROWS_1, "");

@@ -5,7 +5,7 @@
 
 #include "tinyfoundry_dsp.h"
 
-#if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
+#if defined(TF_DSP_ASM)
 /* Two channels more for the inputs in v. */
 #define TF_ROWS_PAIR(both, low, word)            \
     "smlad %[" both "], %[" word "], %[v], %[" both "]\n\t"    \
@@ -23,23 +23,34 @@
  * Returns the weights behind. */
 TF_INLINE const uint32_t *tf_rows_sum(const uint32_t *w, const uint32_t *x, int pairs, int32_t *sums)
 {
-#if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
-    int32_t b0 = sums[0], l0 = sums[1], b1 = sums[2], l1 = sums[3], b2 = sums[4], l2 = sums[5], b3 = sums[6];
-    int32_t l3 = sums[7];
-    uint32_t w0 = (uint32_t)(x + pairs), w1, v;
-    __asm__("push {%[w0]}\n\t" /* where the inputs end */
+#if defined(TF_DSP_ASM)
+    /* b0 and w0 bring in what the stack keeps: the sums and where the inputs end. */
+    int32_t *b0 = sums;
+    const uint32_t *w0 = x + pairs;
+    int32_t l0, b1, l1, b2, l2, b3, l3;
+    uint32_t w1, v;
+    __asm__ volatile("sub sp, #8\n\t"
+            "strd %[w0], %[b0], [sp]\n\t"
+            "ldrd %[b1], %[l1], [%[b0], #8]\n\t"
+            "ldrd %[b2], %[l2], [%[b0], #16]\n\t"
+            "ldrd %[b3], %[l3], [%[b0], #24]\n\t"
+            "ldrd %[b0], %[l0], [%[b0]]\n\t"
             "1:\n\t"
-            TF_ROWS_STEP TF_ROWS_STEP TF_ROWS_STEP TF_ROWS_STEP
+            TF_TIMES_4(TF_ROWS_STEP)
             "ldr %[w0], [sp]\n\t"
             "cmp %[w0], %[x]\n\t"
             "bne 1b\n\t"
-            "add sp, #4\n\t"
-            : [b0] "+&r"(b0), [l0] "+&r"(l0), [b1] "+&r"(b1), [l1] "+&r"(l1), [b2] "+&r"(b2), [l2] "+&r"(l2),
-              [b3] "+&r"(b3), [l3] "+&r"(l3), [w0] "+&r"(w0), [w1] "=&r"(w1), [v] "=&r"(v),
-              [w] "+&r"(w), [x] "+&r"(x)
+            "ldr %[v], [sp, #4]\n\t"
+            "strd %[b0], %[l0], [%[v]]\n\t"
+            "strd %[b1], %[l1], [%[v], #8]\n\t"
+            "strd %[b2], %[l2], [%[v], #16]\n\t"
+            "strd %[b3], %[l3], [%[v], #24]\n\t"
+            "add sp, #8\n\t"
+            : [b0] "+&r"(b0), [l0] "=&r"(l0), [b1] "=&r"(b1), [l1] "=&r"(l1), [b2] "=&r"(b2), [l2] "=&r"(l2),
+              [b3] "=&r"(b3), [l3] "=&r"(l3), [w0] "+&r"(w0), [w1] "=&r"(w1), [v] "=&r"(v), [w] "+&r"(w),
+              [x] "+&r"(x)
             :
             : "cc", "memory");
-    sums[0] = b0, sums[1] = l0, sums[2] = b1, sums[3] = l1, sums[4] = b2, sums[5] = l2, sums[6] = b3, sums[7] = l3;
     return w;
 #else
     for (int i = 0; i < pairs; ++i) {

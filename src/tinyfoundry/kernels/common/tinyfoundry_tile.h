@@ -34,6 +34,12 @@ TF_INLINE uint32_t *tf_tile_widen(const int8_t *from, int count, uint32_t *to, i
     return to;
 }
 
+/* Twice the second channel's sum out of 256 * sum1 + sum0, which may have wrapped, and sum0. */
+TF_INLINE int32_t tf_tile_high(int32_t both, int32_t low)
+{
+    return (int32_t)((uint32_t)both - (uint32_t)low) >> 7;
+}
+
 /* A sum brought to the output: terms are {rounding and zero point, multiplier, right shift}.
  * plain: the sign of the sum need not be looked at, because all that rounds otherwise is clamped. */
 TF_INLINE int8_t tf_tile_out(int32_t doubled, const int32_t *terms, int plain, int y_min, int y_max)
@@ -54,7 +60,7 @@ TF_INLINE int8_t tf_tile_out(int32_t doubled, const int32_t *terms, int plain, i
  * output's zero point, before the shift. */
 #define TF_TILE_TERMS 8
 
-#if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
+#if defined(TF_DSP_ASM)
 #define TF_TILE_UNROLL 8
 
 /* Two inputs of four pixels times two channels. The first step adds to b3 and l3, which hold the biases until they
@@ -73,6 +79,10 @@ TF_INLINE int8_t tf_tile_out(int32_t doubled, const int32_t *terms, int plain, i
     "smlad %[b3], %[w], %[v], %[b3]\n\t"       \
     "smlad %[l2], %[n], %[u], %[" l2 "]\n\t"   \
     "smlad %[l3], %[n], %[v], %[l3]\n\t"
+
+/* One of the steps before the loop. */
+#define TF_TILE_REST(number) \
+    ".if %c[rest] >= " number "\n\t" TF_TILE_STEP("b0", "b1", "b2", "l0", "l1", "l2") ".endif\n\t"
 
 /* A sum as an output byte: n holds the rounding term, u the multiplier, v the right shift. What is added of the
  * sign breaks the ties of the second rounding away from zero. */
@@ -116,10 +126,11 @@ TF_INLINE int8_t tf_tile_out(int32_t doubled, const int32_t *terms, int plain, i
     "str %[w], [sp, #12]\n\t" \
     ".endif\n\t" \
     TF_TILE_STEP("b3", "b3", "b3", "l3", "l3", "l3") \
-    ".rept %c[rest]\n\t" TF_TILE_STEP("b0", "b1", "b2", "l0", "l1", "l2") ".endr\n\t" \
+    TF_TILE_REST("1") TF_TILE_REST("2") TF_TILE_REST("3") TF_TILE_REST("4") \
+    TF_TILE_REST("5") TF_TILE_REST("6") TF_TILE_REST("7") \
     ".if %c[more]\n\t" \
     "2:\n\t" \
-    ".rept %c[unroll]\n\t" TF_TILE_STEP("b0", "b1", "b2", "l0", "l1", "l2") ".endr\n\t" \
+    TF_TIMES_8(TF_TILE_STEP("b0", "b1", "b2", "l0", "l1", "l2")) \
     "ldr %[w], [sp, #12]\n\t" \
     "cmp %[w], %[pw]\n\t" \
     "bne 2b\n\t" \
@@ -159,16 +170,16 @@ TF_INLINE int8_t tf_tile_out(int32_t doubled, const int32_t *terms, int plain, i
 TF_INLINE void tf_tile_channels(const uint32_t *stream, const uint32_t *x, int8_t *y, int pairs, int channels, int out_c,
                                 int single, int plain, int y_min, int y_max)
 {
-#if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
+#if defined(TF_DSP_ASM)
     /* Registers of sums bring in what the stack keeps while they are in use. */
     int32_t b0 = (int32_t)(y + channels), b1 = (int32_t)x, b2 = (int32_t)y, b3, l0, l1, l2, l3;
     uint32_t word, n, u, v;
-    __asm__(TF_TILE_LOOP
+    __asm__ volatile(TF_TILE_LOOP
             : [b0] "+&r"(b0), [b1] "+&r"(b1), [b2] "+&r"(b2), [b3] "=&r"(b3), [l0] "=&r"(l0), [l1] "=&r"(l1),
               [l2] "=&r"(l2), [l3] "=&r"(l3), [w] "=&r"(word), [n] "=&r"(n), [u] "=&r"(u), [v] "=&r"(v),
               [pw] "+&r"(stream), [px] "=&r"(x)
             : [rest] "i"((pairs - 1) % TF_TILE_UNROLL), [more] "i"((pairs - 1) / TF_TILE_UNROLL != 0),
-              [unroll] "i"(TF_TILE_UNROLL), [bytes] "i"(4 * pairs), [single] "i"(single), [plain] "i"(plain),
+              [bytes] "i"(4 * pairs), [single] "i"(single), [plain] "i"(plain),
               [low] "i"(y_min), [high] "i"(y_max), [out_c] "i"(out_c)
             : "cc", "memory");
 #else
@@ -184,7 +195,7 @@ TF_INLINE void tf_tile_channels(const uint32_t *stream, const uint32_t *x, int8_
             }
             y[p * out_c + oc] = tf_tile_out(low[p] * 2, out, plain, y_min, y_max);
             if (!single) {
-                y[p * out_c + oc + 1] = tf_tile_out((both[p] - low[p]) >> 7, out + 3, plain, y_min, y_max);
+                y[p * out_c + oc + 1] = tf_tile_out(tf_tile_high(both[p], low[p]), out + 3, plain, y_min, y_max);
             }
         }
     }

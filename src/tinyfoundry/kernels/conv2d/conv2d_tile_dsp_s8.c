@@ -3,7 +3,7 @@ op = "conv2d"
 types = { x = "int8", w = "int8", b = "int32", y = "int8" }
 summary = "2-D convolution in tiles of 4 pixels and 2 output channels, for the DSP extension"
 isa = ["dsp"]
-when = "batch * out_h * out_w >= 4 and out_c <= 1360 and tile_exact"
+when = "batch * out_h * out_w >= 4 and out_c <= 1360 and tile_pairs < 16384 and tile_exact"
 scratch = "16 * tile_pairs + kernel_w * in_c"
 */
 #include "tinyfoundry_tile.h"

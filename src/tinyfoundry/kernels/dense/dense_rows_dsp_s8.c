@@ -32,7 +32,7 @@ static inline void dense_rows_dsp_s8(const int8_t *x, const int32_t *rows_weight
             for (int i = 0; i < 8 && oc + i < out_c; i += 2, terms += TF_TILE_TERMS) {
                 y[oc + i] = tf_tile_out(sums[i + 1] * 2, terms + 2, plain, y_min, y_max);
                 if (oc + i + 1 < out_c) {
-                    y[oc + i + 1] = tf_tile_out((sums[i] - sums[i + 1]) >> 7, terms + 5, plain, y_min, y_max);
+                    y[oc + i + 1] = tf_tile_out(tf_tile_high(sums[i], sums[i + 1]), terms + 5, plain, y_min, y_max);
                 }
             }
         }

@@ -4,7 +4,7 @@ types = { x = "int8", w = "int8", b = "int32", y = "int8" }
 summary = "depthwise 3 x 3 convolution of stride 1 or 2 plane by plane, for the DSP extension"
 isa = ["dsp"]
 when = """
-kernel_h == 3 and kernel_w == 3 and out_h >= 2 and out_w >= 2 and plane_line <= 640 and stride_h == stride_w and stride_h <= 2 and \
+kernel_h == 3 and kernel_w == 3 and out_h >= 2 and out_w >= 2 and plane_line <= 640 and in_c <= 4092 and out_w * in_c < 1048576 and stride_h == stride_w and stride_h <= 2 and \
 dilation_h == 1 and dilation_w == 1 and depth_multiplier == 1 and in_c % 4 == 0 and plane_exact"""
 scratch = "4 * plane_line * (stride_h * (plane_rows - 1) + kernel_h)"
 */
