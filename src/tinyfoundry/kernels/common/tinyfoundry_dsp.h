@@ -10,7 +10,7 @@
 
 /* Whole loops in assembly: of Thumb-2, with operands that only an optimising compiler makes literals of, and
  * with every register but one or two; define TINYFOUNDRY_PLAIN_C where a compiler has not that many left. */
-#if defined(__thumb2__) && defined(__OPTIMIZE__) && !defined(TINYFOUNDRY_PLAIN_C)
+#if defined(__thumb2__) && defined(__OPTIMIZE__) && !defined(__PIC__) && !defined(TINYFOUNDRY_PLAIN_C)
 #define TF_DSP_ASM
 #endif
 
