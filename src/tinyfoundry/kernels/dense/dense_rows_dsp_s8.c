@@ -24,11 +24,7 @@ static inline void dense_rows_dsp_s8(const int8_t *x, const int32_t *rows_weight
         const int32_t *terms = rows_terms;
         for (int oc = 0; oc < out_c; oc += 8) {
             int32_t sums[8];
-            for (int pair = 0; pair < 4; ++pair) {
-                sums[2 * pair] = terms[TF_TILE_TERMS * pair];
-                sums[2 * pair + 1] = terms[TF_TILE_TERMS * pair + 1];
-            }
-            w = tf_rows_sum(w, wide, rows_pairs, sums);
+            w = tf_rows_sum(w, wide, rows_pairs, terms, sums);
             for (int i = 0; i < 8 && oc + i < out_c; i += 2, terms += TF_TILE_TERMS) {
                 y[oc + i] = tf_tile_out(sums[i + 1] * 2, terms + 2, plain, y_min, y_max);
                 if (oc + i + 1 < out_c) {
