@@ -186,8 +186,8 @@ def _scaled(draft: Draft, node: Node, x: Value, factor: Array | None, offset: Ar
     for op, attrs, array, idle in (("mul", Mul(), factor, 1.0), ("add", Add(), offset, 0.0)):
         if array is None or np.all(array == idle):
             continue
-        wanted = zip(array.shape, x.shape, strict=True)
-        if any(size not in (1, whole) for size, whole in wanted):
+        pairs = zip(array.shape, x.shape, strict=False)
+        if array.ndim != len(x.shape) or any(size not in (1, whole) for size, whole in pairs):
             raise Unsupported(f"of {list(x.shape)} with {list(array.shape)} factors; the file is damaged")
         sizes = [
             parts.full[part] if array.shape[axis] > 1 else 1 for axis, run in enumerate(runs) for part in run
