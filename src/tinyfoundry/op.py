@@ -9,7 +9,7 @@ receive: one use of the op, with its attributes and the types around it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -286,12 +286,6 @@ def _state_complaints(graph: Graph) -> Iterator[str]:
                     f"node '{node.name}' ({node.op}) reads state '{name}' and writes its update "
                     f"'{state.next}', but cannot work in the same bytes"
                 )
-
-
-def attribute_text(attrs: Any) -> str:
-    """Attributes as ``name=value`` words, defaults left out."""
-    changed = [f for f in fields(attrs) if getattr(attrs, f.name) != f.default]
-    return " ".join(f"{f.name}={getattr(attrs, f.name)}" for f in changed)
 
 
 def _shapes(found: Sequence[tuple[Shape, DType]]) -> str:
