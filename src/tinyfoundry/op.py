@@ -68,7 +68,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Int8Rule:
+class QuantRule:
     """What an op asks of the quantization around it when a float network becomes int8, or int16
     (``passes.quantise``).
 
@@ -125,9 +125,9 @@ class Op:
     reference: Callable[[Call, Sequence[Array]], list[Array]]
     macs: Callable[[Call], int]
     literals: Callable[[Call], Mapping[str, Literal]]
-    int8: Int8Rule | None
+    int8: QuantRule | None
     samples: Callable[[np.random.Generator], Iterable[Sample]]
-    int16: Int8Rule | None = None
+    int16: QuantRule | None = None
     outputs: tuple[Port, ...] = (Port("y"),)
     updates: tuple[tuple[int, int], ...] = ()
     view: bool = False
