@@ -27,8 +27,8 @@ from tinyfoundry.ir.graph import Graph
 from tinyfoundry.jobs.int8 import CALIBRATION, host_accuracy, quantised
 from tinyfoundry.jobs.measure import measure, write_files
 from tinyfoundry.jobs.prove import prove
-from tinyfoundry.passes.calibrate import Range, Ranges
-from tinyfoundry.passes.observe import Observer
+from tinyfoundry.passes.calibrate import Ranges
+from tinyfoundry.passes.observe import Observer, Range
 from tinyfoundry.passes.post_training import PostTraining
 from tinyfoundry.passes.quantise import quantise
 from tinyfoundry.pipeline import compile_graph

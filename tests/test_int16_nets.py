@@ -22,8 +22,9 @@ from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import Array, DType, Graph, Type, per_tensor
 from tinyfoundry.ops.reduce import Sum
 from tinyfoundry.ops.smooth import HardSwish
-from tinyfoundry.passes.calibrate import Range, assumed
+from tinyfoundry.passes.calibrate import assumed
 from tinyfoundry.passes.faces import stored_faces
+from tinyfoundry.passes.observe import Range
 from tinyfoundry.passes.quantise import quantise, quantization_of
 
 BOARDS = ("raspberry-pi-pico", "nucleo-f446re", "esp32-c3-devkitm-1")

@@ -32,8 +32,9 @@ from tinyfoundry.ops.resize import Resize
 from tinyfoundry.ops.shape import Concatenation, Pad, Reshape, Transpose
 from tinyfoundry.ops.take import Take
 from tinyfoundry.ops.transpose_conv import TransposeConv
-from tinyfoundry.passes.calibrate import Range, assumed, calibrate
+from tinyfoundry.passes.calibrate import assumed, calibrate
 from tinyfoundry.passes.faces import stored_faces
+from tinyfoundry.passes.observe import Range
 from tinyfoundry.passes.quantise import quantise, quantization_of, weight_scales
 
 SAME = Window((1, 1), (1, 1), (1, 1))
