@@ -63,7 +63,8 @@ class Timing:
 class Core:
     """A processor core.
 
-    ``features`` are what kernels ask for (``dsp``: ARMv7E-M SIMD, ``fpu``: single-precision unit).
+    ``features`` are what kernels ask for (``dsp``: ARMv7E-M SIMD, ``fpu``: single-precision unit, ``rv32``:
+    RISC-V's many registers).
     ``architecture`` names its instruction set, a module of ``simulate.isa``.
     ``zig_target`` and ``zig_cpu`` are the cross compiler's ``-target`` and ``-mcpu``; ``unicorn_model``
     names the emulator's CPU model; ``unaligned`` says whether single loads and stores may be unaligned

@@ -52,7 +52,7 @@ _FORMS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Kernel:
-    """One C kernel: its head, its parameter names in order, and its text without the head."""
+    """One C kernel: its head, its parameters in order (names, and as declared), its text without the head."""
 
     name: str
     op: str
@@ -62,6 +62,7 @@ class Kernel:
     when: str
     scratch: str
     parameters: tuple[str, ...]
+    declarations: tuple[str, ...]
     text: str
 
     def accepts(self, call: Call, literals: Mapping[str, Literal], features: Collection[str]) -> bool:
@@ -190,6 +191,7 @@ def parse(text: str, folder: str, name: str) -> Kernel:
     ports = [{port.name for port in (*op.inputs, *op.outputs)} for op in _users(said["op"])]
     if said["op"] != folder or any(set(said["types"]) - names for names in ports):
         raise GraphError(f"{where}: op and types must name the op of its folder and that op's ports")
+    declarations = tuple(" ".join(one.split()) for one in dict(functions)[name].split(","))
     return Kernel(
         name=name,
         op=folder,
@@ -198,7 +200,8 @@ def parse(text: str, folder: str, name: str) -> Kernel:
         isa=frozenset(said.get("isa", ())),
         when=said.get("when", ""),
         scratch=said.get("scratch", ""),
-        parameters=tuple(_parameter(p) for p in dict(functions)[name].split(",")),
+        parameters=tuple(_parameter(p) for p in declarations),
+        declarations=declarations,
         text=text[head.end() :],
     )
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from tinyfoundry import ops  # noqa: F401 - importing it registers every op
 from tinyfoundry.board import Board
-from tinyfoundry.emit.c import Layer, emit_c, layers_of
+from tinyfoundry.emit.c import emit_c, layers_of
+from tinyfoundry.emit.calls import Layer
 from tinyfoundry.emit.names import library_name
 from tinyfoundry.emit.project import cmake
 from tinyfoundry.errors import DoesNotFit, ModelError, listed

@@ -200,3 +200,19 @@ def test_cmake_builds_and_tests_the_project(name: str, tmp_path: Path) -> None:
     cc(tmp_path, ["--build", "b"], "cmake")
     said = cc(tmp_path / "b", ["--output-on-failure"], "ctest")
     assert "100% tests passed, 0 tests failed out of 1" in said
+
+
+def test_layers_of_one_size_share_their_code(tmp_path: Path) -> None:
+    """Three alike: one specialised function and three that name their tensors; another size has its own."""
+    b, rng = Builder("alike"), np.random.default_rng(2)
+    x = b.input("x", Type((1, 8), DType.INT8, QUANT))
+    for name, units in (("one", 8), ("two", 8), ("three", 8), ("last", 3)):
+        w = b.constant("w", rng.integers(-50, 50, (units, 8)).astype(np.int8), per_tensor(0.02))
+        bias = b.constant("bias", rng.integers(-40, 40, units).astype(np.int32))
+        x = b.apply("dense", (x, w, bias), Dense(), QUANT, name)
+    build = compiled(b.finish(x), tmp_path, load_board("raspberry-pi-pico"))
+    code = build.files["src/alike.c"]
+    assert code.count("TF_LAYER void alike_shared_") == 1
+    assert code.count("    alike_shared_0(\n") == 3
+    assert code.count("    dense_s8(\n") == 2
+    assert run_self_test(tmp_path) == "alike: 0 of 6 golden samples differ\n"

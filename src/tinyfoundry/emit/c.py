@@ -1,26 +1,19 @@
 """A planned graph as C: one header, one translation unit of code, one of tables.
 
-The code unit holds the kernels that are used, then one function a layer that calls its kernel with literal
-sizes, so the compiler specialises each, then ``NAME_run``. Nothing is allocated; the arena is one static
-buffer.
+The code unit holds the kernels that are used, then one function a layer (``calls``), then ``NAME_run``.
+Nothing is allocated; the arena is one static buffer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from tinyfoundry.builder import identifier
-from tinyfoundry.emit.literals import c_type, comment, number, table
+from tinyfoundry.emit.calls import Layer, Tables, layer_functions
+from tinyfoundry.emit.literals import banner, c_type, comment
 from tinyfoundry.emit.states import Remembering, remembering
-from tinyfoundry.errors import GraphError
-from tinyfoundry.ir.graph import Array, DType, Graph, Node, Type
+from tinyfoundry.ir.graph import DType, Graph, Type
 from tinyfoundry.ir.planned import Planned
 from tinyfoundry.kernel import Kernel, common_headers
-from tinyfoundry.op import Literal, get_op, ports_of
-from tinyfoundry.prepared import literals_of
-
-_BANNER = "/* Written by tinyfoundry from the network '{name}'. Changes here do not last. */\n"
 
 _MACROS = """
 #if defined(__GNUC__)
@@ -31,15 +24,6 @@ _MACROS = """
 #define TF_LAYER static
 #endif
 """
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One call in ``NAME_run``: the node, its kernel, and the name of its C function."""
-
-    node: Node
-    kernel: Kernel
-    function: str
 
 
 def layers_of(planned: Planned, kernels: Mapping[str, Kernel]) -> tuple[Layer, ...]:
@@ -53,9 +37,9 @@ def emit_c(planned: Planned, kernels: Mapping[str, Kernel]) -> dict[str, str]:
 
     kernels: the kernel of every node that is not a view.
     """
-    name, tables = planned.graph.name, _Tables(planned.graph.name)
+    name, tables = planned.graph.name, Tables(planned.graph.name)
     layers = layers_of(planned, kernels)
-    calls = "\n".join(_layer(planned, layer, tables) for layer in layers)
+    calls = layer_functions(planned, layers, tables)
     memory = remembering(planned, tables.symbol)
     code = _code(planned, layers, calls, memory)
     used = _headers({layer.kernel.text for layer in layers})
@@ -68,96 +52,6 @@ def emit_c(planned: Planned, kernels: Mapping[str, Kernel]) -> dict[str, str]:
     }
 
 
-class _Tables:
-    """The constant tables that calls refer to; equal ones are written once."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._by_content: dict[tuple[str, bytes], str] = {}
-        self._values: dict[str, Array] = {}
-
-    def symbol(self, label: str, values: Array) -> str:
-        """The C name of a table with these values."""
-        key = (str(values.dtype), values.tobytes())
-        if key not in self._by_content:
-            # "_table_" sets them apart from our own symbols, NAME_run and the like.
-            unique = f"{self._name}_table_{identifier(label)}"
-            while unique in self._values:
-                unique += "_"
-            self._by_content[key] = unique
-            self._values[unique] = values
-        return self._by_content[key]
-
-    def header(self) -> str:
-        """Declarations of all tables."""
-        guard = f"{self._name.upper()}_TABLES_H"
-        lines = [f"extern const {c_type(str(v.dtype))} {s}[{v.size}];" for s, v in self._values.items()]
-        declarations = "\n".join(lines)
-        return (
-            f"{_BANNER.format(name=self._name)}#ifndef {guard}\n#define {guard}\n\n#include <stdint.h>\n\n"
-            f"{declarations}\n\n#endif\n"
-        )
-
-    def code(self) -> str:
-        """Definitions of all tables."""
-        body = "\n".join(table(symbol, values) for symbol, values in self._values.items())
-        return f'{_BANNER.format(name=self._name)}#include "{self._name}_tables.h"\n\n{body}'
-
-
-def _layer(planned: Planned, layer: Layer, tables: _Tables) -> str:
-    node, graph = layer.node, planned.graph
-    op = get_op(node.op)
-    literals = literals_of(graph, node)
-    ports = ports_of(op, len(node.inputs))
-    arguments = []
-    for parameter in layer.kernel.parameters:
-        tensors = [t for p, t in zip(ports, node.inputs, strict=True) if p.name == parameter]
-        outputs = [t for p, t in zip(op.outputs, node.outputs, strict=True) if p.name == parameter]
-        if parameter == "scratch":
-            text = f"{graph.name}_arena.bytes + {planned.scratch_offsets.get(node.name, 0)}"
-        elif tensors and op.inputs[-1].variadic and parameter == op.inputs[-1].name:
-            items = ", ".join(_input(planned, tensor, tables) for tensor in tensors)
-            text = f"(const {c_type(graph.types[tensors[0]].dtype)} *const[]){{{items}}}"
-        elif tensors:
-            text = _input(planned, tensors[0], tables)
-        elif outputs:
-            text = _arena(planned, outputs[0], const=False)
-        elif parameter in literals:
-            text = _literal(node, parameter, literals[parameter], tables)
-        else:
-            raise GraphError(
-                f"kernel {layer.kernel.name}: '{parameter}' is no port or literal of op {op.name}"
-            )
-        arguments.append(text)
-    kinds = ", ".join(str(graph.types[t]) for t in (node.inputs[0], node.outputs[0]))
-    title = f"/* {comment(f'{node.op}: {kinds}')} */"
-    joined = ",\n        ".join(arguments)
-    call_text = f"{layer.kernel.name}(\n        {joined});"
-    return f"{title}\nTF_LAYER void {layer.function}(void)\n{{\n    {call_text}\n}}\n"
-
-
-def _literal(node: Node, parameter: str, value: Literal, tables: _Tables) -> str:
-    if isinstance(value, int | float):
-        return f"/* {parameter} */ {number(value)}"
-    if isinstance(value, tuple):
-        return f"/* {parameter} */ (const int[]){{{', '.join(map(number, value))}}}"
-    return tables.symbol(f"{node.name}_{parameter}", value)
-
-
-def _input(planned: Planned, tensor: str, tables: _Tables) -> str:
-    value = planned.graph.constants.get(tensor)
-    return _arena(planned, tensor, const=True) if value is None else tables.symbol(tensor, value)
-
-
-def _arena(planned: Planned, tensor: str, *, const: bool) -> str:
-    address = f"{planned.graph.name}_arena.bytes + {planned.offsets[tensor]}"
-    dtype = planned.graph.types[tensor].dtype
-    if dtype == "int8":
-        return address
-    qualifier = "const " if const else ""
-    return f"({qualifier}{c_type(dtype)} *)({qualifier}void *)({address})"
-
-
 def _code(planned: Planned, layers: tuple[Layer, ...], calls: str, memory: Remembering) -> str:
     name = planned.graph.name
     kernels = {layer.kernel.name: layer.kernel for layer in layers}
@@ -167,7 +61,7 @@ def _code(planned: Planned, layers: tuple[Layer, ...], calls: str, memory: Remem
     includes = "".join(f'#include "{file}"\n' for file in _headers(set(texts)))
     bodies = "\n".join(_without_includes(text) for text in texts)
     run = "\n".join(f"    {layer.function}();" for layer in layers)
-    return f"""{_BANNER.format(name=name)}#include "{name}.h"
+    return f"""{banner(name)}#include "{name}.h"
 
 #include <stddef.h>
 
@@ -236,7 +130,7 @@ def _header(planned: Planned, memory: Remembering) -> str:
     graph, name = planned.graph, planned.graph.name
     upper = name.upper()
     faces = _faces(graph, "INPUT", graph.inputs) + _faces(graph, "OUTPUT", graph.outputs)
-    return f"""{_BANNER.format(name=name)}#ifndef {upper}_H
+    return f"""{banner(name)}#ifndef {upper}_H
 #define {upper}_H
 
 #include <stdint.h>

@@ -13,6 +13,11 @@ _C_TYPES = {
 _LINE = 108
 
 
+def banner(name: str) -> str:
+    """The first line of every file that is written for network ``name``."""
+    return f"/* Written by tinyfoundry from the network '{name}'. Changes here do not last. */\n"
+
+
 def c_type(dtype: str) -> str:
     """The C type of an element."""
     return _C_TYPES[dtype]

@@ -5,6 +5,7 @@ advance. One file per idea; importing this package enters them all.
 from __future__ import annotations
 
 from tinyfoundry.prepared import affine as affine
+from tinyfoundry.prepared import block as block
 from tinyfoundry.prepared import plane as plane
 from tinyfoundry.prepared import tile as tile
 from tinyfoundry.prepared.register import Prepared as Prepared
