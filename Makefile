@@ -64,7 +64,7 @@ $(RUN_READY): pyproject.toml constraints.txt
 
 $(DEV_READY): pyproject.toml constraints.txt
 	@$(call make_environment)
-	@$(call install,.[train$(comma)test$(comma)dev])
+	@$(call install,.[test$(comma)dev])
 	@touch $(RUN_READY) $@
 
 comma := ,

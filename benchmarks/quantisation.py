@@ -27,8 +27,8 @@ from tinyfoundry.ir.graph import Graph
 from tinyfoundry.jobs.int8 import CALIBRATION, host_accuracy, quantised
 from tinyfoundry.jobs.measure import measure, write_files
 from tinyfoundry.jobs.prove import prove
-from tinyfoundry.passes.calibrate import Range, Ranges
-from tinyfoundry.passes.observe import Observer
+from tinyfoundry.passes.calibrate import Ranges
+from tinyfoundry.passes.observe import Observer, Range
 from tinyfoundry.passes.post_training import PostTraining
 from tinyfoundry.passes.quantise import quantise
 from tinyfoundry.pipeline import compile_graph
@@ -100,7 +100,7 @@ def rows(
     for observer in observers:
         found = []
         for even, correct in WAYS:
-            int8 = quantised(graph, splits, PostTraining(observer, even, correct)).int8
+            int8 = quantised(graph, splits, PostTraining(observer, even, correct)).graph
             found.append(percent(host_accuracy(int8, BOARD, test)))
             print(f"{name}, {observer}, equalised {even}, corrected {correct}: {found[-1]} %", flush=True)
         yield [name, str(observer), *found, ""]
@@ -127,7 +127,7 @@ def main() -> None:
     graph = floating(splits, CACHE, options, told("train"))
     table = list(rows("relu6", graph, splits, test, Observer))
     chosen = quantised(graph, splits)
-    table.append(single("relu6", f"left open: {chosen.how.text()}", chosen.int8, test))
+    table.append(single("relu6", f"left open: {chosen.how.text()}", chosen.graph, test))
     int8 = quantise(*trained_on(graph, splits, options))
     table.append(single("relu6", "trained on as int8", int8, test))
     network = unequal(graph, options.seed)

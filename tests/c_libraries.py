@@ -25,6 +25,8 @@ from tinyfoundry.ops.shape import Reshape
 from tinyfoundry.pipeline import Build, Options, compile_graph
 
 QUANT = per_tensor(0.05, -3)
+TWIN = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined", "-fno-sanitize-recover=all")
+"""For the C twin of functions in Python, under the undefined-behaviour sanitizer."""
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 
 

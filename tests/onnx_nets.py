@@ -15,11 +15,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from tinyfoundry.importers.onnx import load
 from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import Graph
 
 Array = np.ndarray
 OPSET = 17
+IMAGE = (1, 6, 9, 8)
 
 
 class Net:
@@ -217,6 +219,16 @@ def channels_last(value: Array) -> Array:
     """What ONNX has as N C H W (or N C L) as the graph has it."""
     axes = (0, *range(2, value.ndim), 1) if value.ndim in (3, 4) else range(value.ndim)
     return np.ascontiguousarray(value.transpose(*axes))
+
+
+def imported(
+    net: Net, *outputs: str, shape: tuple[int, ...] = IMAGE, turned: str = "inputs, outputs"
+) -> Graph:
+    """The graph of a net, which means the same as it."""
+    model = net.bytes(*outputs)
+    graph = load(model)
+    assert_means_the_same(graph, model, [shape], turned)
+    return graph
 
 
 def assert_means_the_same(

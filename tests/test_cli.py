@@ -70,6 +70,12 @@ def test_boards_and_ops() -> None:
     assert all(op.name in ops.stdout for op in all_ops())
 
 
+def test_off_a_terminal_a_row_is_a_line() -> None:
+    """However long its words are: what reads a pipe finds the op in front of all that belongs to it."""
+    rows = [line.split() for line in tinyfoundry("ops").stdout.splitlines()]
+    assert [row[0] for row in rows if row and row[0].isidentifier()][2:] == [op.name for op in all_ops()]
+
+
 def test_run_answers_a_line_an_input(built: Path, tmp_path: Path) -> None:
     golden = built / "golden"
     done = tinyfoundry("run", built, "--input", golden / "input0.npy", "-o", tmp_path / "y")
@@ -84,7 +90,7 @@ def test_run_answers_a_line_an_input(built: Path, tmp_path: Path) -> None:
 def test_profile(built: Path) -> None:
     done = tinyfoundry("profile", built)
     assert (done.returncode, done.stderr) == (0, "")
-    for wanted in ("conv2d_t", "dense_ro", "cortex-m4-trm", "of 131,072"):
+    for wanted in ("conv2d_tile_dsp_s8", "dense_rows_dsp_s8", "cortex-m4-trm", "of 131,072"):
         assert wanted in done.stdout
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from c_libraries import TWIN, cc
 from tinyfoundry.errors import GraphError
 from tinyfoundry.fixed import (
     INT32_MAX,
@@ -85,16 +86,7 @@ def built(folder: Path, program: str, row: type[np.generic], results: int) -> Tw
     """The program, under the undefined-behaviour sanitizer, as a function of rows of integers."""
     (folder / HEADER).write_text(common_headers()[HEADER])
     (folder / "twin.c").write_text(program)
-    flags = [
-        "-std=c99",
-        "-O1",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-fsanitize=undefined",
-        "-fno-sanitize-recover=all",
-    ]
-    subprocess.run(["cc", *flags, "twin.c", "-o", "twin"], cwd=folder, check=True)
+    cc(folder, [*TWIN, "twin.c", "-o", "twin"])
 
     def run(rows: np.ndarray) -> np.ndarray:
         data = rows.astype(row).tobytes()

@@ -22,8 +22,9 @@ from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import Array, DType, Graph, Type, per_tensor
 from tinyfoundry.ops.reduce import Sum
 from tinyfoundry.ops.smooth import HardSwish
-from tinyfoundry.passes.calibrate import Range, assumed
-from tinyfoundry.passes.int8_faces import int8_faces
+from tinyfoundry.passes.calibrate import assumed
+from tinyfoundry.passes.faces import stored_faces
+from tinyfoundry.passes.observe import Range
 from tinyfoundry.passes.quantise import quantise, quantization_of
 
 BOARDS = ("raspberry-pi-pico", "nucleo-f446re", "esp32-c3-devkitm-1")
@@ -146,7 +147,7 @@ def test_float_faces_come_off(tmp_path: Path) -> None:
     """As those of int8 networks do."""
     with_faces = in_16x8(ds_cnn(), float_faces=True)
     assert {with_faces.types[name].dtype for name in (*with_faces.inputs, *with_faces.outputs)} == {"float32"}
-    bare = int8_faces(with_faces)
+    bare = stored_faces(with_faces)
     assert {bare.types[name].dtype for name in (*bare.inputs, *bare.outputs)} == {"int16"}
     assert len(bare.nodes) == len(with_faces.nodes) - 2
 

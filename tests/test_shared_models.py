@@ -17,7 +17,7 @@ from judged import assert_layers_are_litert_s
 from litert import litert_judge
 from tinyfoundry.exporters.tflite import export
 from tinyfoundry.importers.tflite import load
-from tinyfoundry.passes.int8_faces import int8_faces
+from tinyfoundry.passes.faces import stored_faces
 
 ARENA = {
     "kws_ref_model": 16_000,
@@ -45,7 +45,7 @@ def test_a_shared_model_is_exact_on_the_board(
     assert built.report["exact"]["mismatches"] == 0
     assert built.report["exact"]["inputs"] == 4
     assert built.report["ram"]["arena"] == ARENA[name] + SCRATCH[name]
-    graph = int8_faces(load(shared_models[name]))
+    graph = stored_faces(load(shared_models[name]))
     judge = litert_judge(graph)
     loaded = tinyfoundry.load(built.folder)
     rng = np.random.default_rng(5)

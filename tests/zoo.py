@@ -24,7 +24,7 @@ from tinyfoundry.builder import Builder
 from tinyfoundry.exporters.tflite import export
 from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import Array, DType, Graph, Type
-from tinyfoundry.jobs.calibration import to_int8
+from tinyfoundry.jobs.calibration import to_quantised
 from tinyfoundry.jobs.importing import load_model
 from tinyfoundry.op import value_limits
 from tinyfoundry.ops._activation import Activation
@@ -77,7 +77,7 @@ def graph_of(files: Files) -> Graph:
     """The int8 network that is compiled from the files, after all passes."""
     graph = load_model(files.model)
     calibration = None if files.calibration is None else str(files.calibration)
-    graph, _ = to_int8(graph, calibration, float_faces=False, seed=0, progress=lambda *_: None)
+    graph, _ = to_quantised(graph, calibration, float_faces=False, seed=0, progress=lambda *_: None)
     return simplify(graph, Options(float_faces=files.io == "float"))
 
 

@@ -5,7 +5,6 @@ result.
 from __future__ import annotations
 
 import errno
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -32,8 +31,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-# Off a terminal a table is as wide as it needs to be.
-out = Console(width=None if Console().is_terminal or "COLUMNS" in os.environ else 250)
+# Off a terminal a row of a table is a line, for grep and awk. COLUMNS says nothing there: programs that
+# start others (Python with readline) leave it behind.
+out = Console(width=None if Console().is_terminal else 10_000)
 err = Console(stderr=True)
 # The base of every complaint about a command line; typer exports only its leaves.
 UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
@@ -180,7 +180,7 @@ def compile(  # noqa: A001 - the verb that users expect
 
 @app.command()
 def errors(
-    model: Annotated[Path, typer.Argument(help="A float32 .tflite or .onnx model.")],
+    model: Annotated[Path, typer.Argument(help="A float32 .tflite, .onnx or .pt2 model.")],
     calibration: Annotated[
         str, typer.Option(metavar="DATA", help="As for `compile`; errors are measured on it too.")
     ],
@@ -193,7 +193,7 @@ def errors(
 
     For example `tinyfoundry errors model.onnx --calibration x.npy`.
     """
-    with Progress(err if err.is_terminal else out) as progress:
+    with _progress() as progress:
         rows = api.errors(
             model,
             calibration,
@@ -278,7 +278,7 @@ def verify(
     seed: Seed = 0,
 ) -> None:
     """Compare a build with its model, byte for byte. For example `tinyfoundry verify m.tflite out/model`."""
-    with Progress(err if err.is_terminal else out) as progress:
+    with _progress() as progress:
         found = api.verify(model, built, samples=samples, data=data, seed=seed, progress=progress)
     out.print(verification.comparison(found.certificate))
     for line in verification.remarks(found.certificate):
@@ -313,16 +313,19 @@ def ops(
 
 
 def _job(work: Callable[[Progress], api.Built]) -> None:
-    """Does ``work`` and prints what came of it. Bars on a terminal; elsewhere a line a stage on standard
-    output, so that errors stand alone.
-    """
+    """Does ``work`` and prints what came of it."""
     try:
-        with Progress(err if err.is_terminal else out) as progress:
+        with _progress() as progress:
             built = work(progress)
     except KeyboardInterrupt as stop:
         _stopped(*getattr(stop, "__notes__", ()))
     out.print(table.totals(built.report))
     _say(f"report: {built.folder / 'report.html'}")
+
+
+def _progress() -> Progress:
+    """Bars on a terminal; elsewhere a line a stage on standard output, so that errors stand alone."""
+    return Progress(err if err.is_terminal else out)
 
 
 def _say(text: str) -> None:

@@ -75,3 +75,9 @@ def entering(type_: Type, x: Array) -> Array:
         return np.ascontiguousarray(x, type_.dtype.value)
     stored = stored_values(x, type_.scale, type_.zero_point, *type_.dtype.limits)
     return np.ascontiguousarray(stored, type_.dtype.value)
+
+
+def leaving(type_: Type, stored: Array) -> Array:
+    """Real values, in float64, of what a graph stores in a tensor of ``type_``."""
+    real = stored.astype(np.float64)
+    return real if type_.quant is None else (real - type_.zero_point) * type_.scale

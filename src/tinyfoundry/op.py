@@ -9,7 +9,7 @@ receive: one use of the op, with its attributes and the types around it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -68,7 +68,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Int8Rule:
+class QuantRule:
     """What an op asks of the quantization around it when a float network becomes int8, or int16
     (``passes.quantise``).
 
@@ -125,9 +125,9 @@ class Op:
     reference: Callable[[Call, Sequence[Array]], list[Array]]
     macs: Callable[[Call], int]
     literals: Callable[[Call], Mapping[str, Literal]]
-    int8: Int8Rule | None
+    int8: QuantRule | None
     samples: Callable[[np.random.Generator], Iterable[Sample]]
-    int16: Int8Rule | None = None
+    int16: QuantRule | None = None
     outputs: tuple[Port, ...] = (Port("y"),)
     updates: tuple[tuple[int, int], ...] = ()
     view: bool = False
@@ -286,12 +286,6 @@ def _state_complaints(graph: Graph) -> Iterator[str]:
                     f"node '{node.name}' ({node.op}) reads state '{name}' and writes its update "
                     f"'{state.next}', but cannot work in the same bytes"
                 )
-
-
-def attribute_text(attrs: Any) -> str:
-    """Attributes as ``name=value`` words, defaults left out."""
-    changed = [f for f in fields(attrs) if getattr(attrs, f.name) != f.default]
-    return " ".join(f"{f.name}={getattr(attrs, f.name)}" for f in changed)
 
 
 def _shapes(found: Sequence[tuple[Shape, DType]]) -> str:

@@ -19,9 +19,9 @@ from tinyfoundry.kernel import Kernel, choose
 from tinyfoundry.op import call_of, get_op, verify_ops
 from tinyfoundry.passes.absorb_pad import absorb_pad
 from tinyfoundry.passes.dead_channels import dead_channels
+from tinyfoundry.passes.faces import stored_faces
 from tinyfoundry.passes.fold_constants import fold_constants
 from tinyfoundry.passes.fuse_activation import fuse_activation
-from tinyfoundry.passes.int8_faces import int8_faces
 from tinyfoundry.plan.planner import PlanOptions, plan
 from tinyfoundry.plan.validate import validate
 from tinyfoundry.prepared import literals_of
@@ -72,7 +72,7 @@ def simplify(graph: Graph, options: Options) -> Graph:
         dead_channels,
     ]
     if not options.float_faces:
-        passes.insert(0, int8_faces)
+        passes.insert(0, stored_faces)
     graph = verify_ops(verify(graph))
     for step in passes:
         graph = verify_ops(verify(step(graph)))

@@ -74,7 +74,7 @@ def test_weights_of_another_size_are_refused() -> None:
 
 
 def torch_net(layers: int, both_ways: bool, last: bool) -> Any:
-    torch = pytest.importorskip("torch")
+    import torch
 
     class Classifier(torch.nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from onnx_nets import Net, assert_means_the_same
+from onnx_nets import Net, assert_means_the_same, imported
 from tinyfoundry.errors import ModelError
 from tinyfoundry.importers.onnx import load
 from tinyfoundry.ir.graph import Graph
@@ -19,15 +19,6 @@ Build = Callable[[Net], None]
 
 def ints(net: Net, *values: int) -> str:
     return net.constant(values, np.int64)
-
-
-def checked(
-    net: Net, *outputs: str, shape: tuple[int, ...] = IMAGE, turned: str = "inputs, outputs"
-) -> Graph:
-    model = net.bytes(*outputs)
-    graph = load(model)
-    assert_means_the_same(graph, model, [shape], turned)
-    return graph
 
 
 def transposes(graph: Graph) -> int:
@@ -154,7 +145,7 @@ def swishes(net: Net) -> None:
 def test_what_is_one_function_becomes_one_layer() -> None:
     net = Net(IMAGE)
     swishes(net)
-    assert [node.op for node in checked(net).nodes] == ["conv2d", "curve", "hard_swish", "conv2d"]
+    assert [node.op for node in imported(net).nodes] == ["conv2d", "curve", "hard_swish", "conv2d"]
 
 
 def joined_and_split_axes(net: Net) -> None:
@@ -190,7 +181,7 @@ STAY = [
 def test_operators(build: Build) -> None:
     net = Net(IMAGE, opset=17)
     build(net)
-    graph = checked(net, turned="" if build is constant_factor else "inputs, outputs")
+    graph = imported(net, turned="" if build is constant_factor else "inputs, outputs")
     assert transposes(graph) == (build is shuffled_pixels)  # what is moved of pixels must move
 
 
@@ -198,7 +189,7 @@ def test_operators(build: Build) -> None:
 def test_space_and_depth(mode: str) -> None:
     net = Net((1, 12, 4, 6))
     net.add("SpaceToDepth", net.add("DepthToSpace", blocksize=2, mode=mode), blocksize=4)
-    assert transposes(checked(net, shape=(1, 12, 4, 6))) == (2 if mode == "DCR" else 3)
+    assert transposes(imported(net, shape=(1, 12, 4, 6))) == (2 if mode == "DCR" else 3)
 
 
 def test_pixel_unshuffle_of_torch_moves_twice() -> None:
@@ -210,7 +201,7 @@ def test_pixel_unshuffle_of_torch_moves_twice() -> None:
         net.add("Transpose", perm=[0, 1, 3, 5, 2, 4]),
     )
     net.add("Reshape", net.last, ints(net, 1, 12, 2, 3)), net.conv(2, 12, 1)
-    assert transposes(checked(net, shape=(1, 3, 4, 6))) == 2
+    assert transposes(imported(net, shape=(1, 3, 4, 6))) == 2
 
 
 @pytest.mark.parametrize("opset", [18, 21])
@@ -221,7 +212,7 @@ def test_group_normalization(opset: int) -> None:
         net.conv(6, 6, 3),
         net.add("GroupNormalization", net.last, net.random(size), net.random(size), num_groups=2),
     )
-    assert transposes(checked(net)) == 0
+    assert transposes(imported(net)) == 0
 
 
 @pytest.mark.parametrize("keep", [0, 1])
@@ -265,7 +256,7 @@ def test_functions_of_one_number(op: str) -> None:
     if op in ("Log", "Reciprocal"):
         net.add("Add", net.add("Abs"), net.constant(0.2))
     net.add(op, **FUNCTIONS[op])
-    assert [node.op for node in checked(net, shape=(1, 50), turned="").nodes][-1] == "curve"
+    assert [node.op for node in imported(net, shape=(1, 50), turned="").nodes][-1] == "curve"
 
 
 def test_limits_and_powers() -> None:
@@ -274,7 +265,7 @@ def test_limits_and_powers() -> None:
         net.add("Clip", net.last, net.constant(-0.4), net.constant(1.7)),
         net.add("Pow", net.last, net.constant(3.0)),
     )
-    assert [node.op for node in checked(net, shape=(1, 50), turned="").nodes] == ["curve", "curve"]
+    assert [node.op for node in imported(net, shape=(1, 50), turned="").nodes] == ["curve", "curve"]
 
 
 NEAREST = [
@@ -293,7 +284,7 @@ def test_nearest_resizes_by_sizes(mapping: str, rounding: str, size: tuple[int, 
     net = Net(IMAGE)
     settings = {"mode": "nearest", "coordinate_transformation_mode": mapping, "nearest_mode": rounding}
     net.conv(3, 6, 1), net.add("Resize", net.last, "", "", ints(net, 1, 3, *size), **settings)
-    assert transposes(checked(net)) == 0
+    assert transposes(imported(net)) == 0
 
 
 @pytest.mark.parametrize("mapping", ["asymmetric", "half_pixel", "pytorch_half_pixel", "align_corners"])
@@ -302,7 +293,7 @@ def test_linear_resizes_by_factors(mapping: str, factors: tuple[float, float]) -
     net = Net(IMAGE)
     settings = {"mode": "linear", "coordinate_transformation_mode": mapping}
     net.conv(3, 6, 1), net.add("Resize", net.last, "", net.constant([1.0, 1.0, *factors]), **settings)
-    assert Counter(node.op for node in checked(net).nodes) == {"conv2d": 1, "resize_bilinear": 1}
+    assert Counter(node.op for node in imported(net).nodes) == {"conv2d": 1, "resize_bilinear": 1}
 
 
 @pytest.mark.parametrize("opset", [9, 10])
@@ -310,7 +301,7 @@ def test_older_resizes(opset: int) -> None:
     net = Net(IMAGE, opset=opset)
     op = "Upsample" if opset == 9 else "Resize"
     net.conv(3, 6, 1), net.add(op, net.last, net.constant([1.0, 1.0, 2.0, 3.0]), mode="nearest")
-    checked(net)
+    imported(net)
 
 
 def cubic(net: Net) -> None:

@@ -164,8 +164,8 @@ def test_torch_operators_between_pairs(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*deprecated")
 def test_what_torchao_quantised(tmp_path: Path) -> None:
-    """PT2E from end to end, where torchao is there."""
-    pt2e = pytest.importorskip("torchao.quantization.pt2e.quantize_pt2e", reason="package torchao is absent")
+    """PT2E from end to end."""
+    from torchao.quantization.pt2e import quantize_pt2e as pt2e
     from torchao.testing.pt2e._xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
 
     module, shapes = made("mobilenet_v2")

@@ -20,7 +20,7 @@ from tinyfoundry.importers.torch import load, load_file
 from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import Array, DType, Graph
 from tinyfoundry.jobs.batches import Batches
-from tinyfoundry.jobs.calibration import to_int8
+from tinyfoundry.jobs.calibration import to_quantised
 from torch_nets import NETS, inputs, made
 
 # Queries, keys and values to heads and back, and channels shuffled: these elements really change places.
@@ -45,7 +45,7 @@ def answers(module: nn.Module, tensors: tuple[torch.Tensor, ...]) -> list[Array]
 
 
 def quantised(graph: Graph, orders: Orders, batches: list[Any]) -> Graph:
-    int8, _ = to_int8(
+    int8, _ = to_quantised(
         graph, Batches(batches, orders), float_faces=True, seed=0, progress=lambda _done, _all: None
     )
     return int8

@@ -17,7 +17,7 @@ from tinyfoundry.errors import DataError, ModelError, OptionError
 from tinyfoundry.exporters.tflite import export
 from tinyfoundry.interpret import interpret
 from tinyfoundry.ir.graph import DType, Graph, Type
-from tinyfoundry.jobs.calibration import calibration_inputs, to_int8
+from tinyfoundry.jobs.calibration import calibration_inputs, to_quantised
 from tinyfoundry.jobs.importing import load_model
 
 SHAPES = {
@@ -31,7 +31,7 @@ def inputs(name: str, count: int, seed: int) -> np.ndarray:
 
 
 def converted(graph: Graph, calibration: str | Path | None) -> Graph:
-    return to_int8(graph, calibration, float_faces=False, seed=0, progress=lambda _done, _total: None)[0]
+    return to_quantised(graph, calibration, float_faces=False, seed=0, progress=lambda _done, _total: None)[0]
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -65,6 +65,17 @@ def test_the_file_of_a_detector(tmp_path: Path) -> None:
     assert api.verify(model, built.folder, samples=5).exact
 
 
+def test_the_errors_of_a_module() -> None:
+    """A row for each layer that int8 has, named after its module, the worst first."""
+    module, shapes = made("fusion")
+    batches = list(inputs(shapes, 6, seed=2))
+    example = tuple(torch.zeros(shape) for shape in shapes)
+    rows = api.errors(module, batches, example, observer="min-max", equalise=False, bias_correction=False)
+    assert len({row.name for row in rows}) == len(rows) > 2
+    own = [row.own for row in rows]
+    assert own == sorted(own)
+
+
 def test_examples_are_for_modules_alone(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="example_input: is for torch modules alone; leave it out"):
         api.compile("net.onnx", torch.zeros(1), board=BOARD, output=tmp_path / "out")

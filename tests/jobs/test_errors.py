@@ -70,9 +70,9 @@ def test_a_sound_network_has_nothing_to_say() -> None:
 
 def test_a_damaged_layer_is_named_though_all_behind_it_suffer() -> None:
     quantised = post_training(chain(), [samples()], PLAIN)
-    coarse = quantised.int8.constants["conv1_w"] // 32 * 32
-    damaged = replace(quantised.int8, constants={**quantised.int8.constants, "conv1_w": coarse})
-    rows = layer_errors(replace(quantised, int8=damaged), [samples()])
+    coarse = quantised.graph.constants["conv1_w"] // 32 * 32
+    damaged = replace(quantised.graph, constants={**quantised.graph.constants, "conv1_w": coarse})
+    rows = layer_errors(replace(quantised, graph=damaged), [samples()])
     assert rows[0].name == "conv1"
     assert rows[0].own < rows[1].own - 10
     behind = next(row for row in rows if row.name == "conv2")

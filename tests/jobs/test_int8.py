@@ -41,7 +41,7 @@ def graph(splits: Splits) -> Graph:
 
 
 def test_the_accuracy_is_that_of_the_reference(splits: Splits, graph: Graph) -> None:
-    int8, samples = quantised(graph, splits).int8, Labelled(splits.validation.x, splits.validation.y)
+    int8, samples = quantised(graph, splits).graph, Labelled(splits.validation.x, splits.validation.y)
     stored = entering(int8.types["x"], samples.x)
     picked = [int(np.argmax(interpret(int8, [x[None]])[0])) for x in stored]
     assert host_accuracy(int8, load_board("nucleo-f446re"), samples) == np.mean(picked == samples.y)
@@ -55,7 +55,7 @@ def test_the_better_network_is_kept_and_tuned_only_where_int8_lost(splits: Split
 
     job = Job(load_board("nucleo-f446re"), Limits(), Options(), {}, progress)
     validation = Labelled(splits.validation.x, splits.validation.y)
-    before = host_accuracy(quantised(graph, splits).int8, job.board, validation)
+    before = host_accuracy(quantised(graph, splits).graph, job.board, validation)
     found = better_int8(job, graph, splits, RECIPE, seconds=2.0, seed=0)
     after = host_accuracy(found, job.board, validation)
     assert after >= before
@@ -85,7 +85,7 @@ def test_what_int8_loses_is_won_back(splits: Splits, graph: Graph) -> None:
     damaged = unequal(graph)
     job = Job(load_board("nucleo-f446re"), Limits(), Options(), {}, progress)
     validation = Labelled(splits.validation.x, splits.validation.y)
-    before = host_accuracy(quantised(damaged, splits).int8, job.board, validation)
+    before = host_accuracy(quantised(damaged, splits).graph, job.board, validation)
     assert before < accuracy(damaged, validation)
     found = better_int8(job, damaged, splits, RECIPE, seconds=4.0, seed=0)
     assert host_accuracy(found, job.board, validation) >= before

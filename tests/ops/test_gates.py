@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from c_libraries import TWIN, cc
 from tinyfoundry.kernel import common_headers
 from tinyfoundry.ops._gates import logistic, tanh
 
@@ -41,16 +42,7 @@ def test_the_c_twin_gives_the_same_bits_for_every_input(tmp_path: Path) -> None:
     for name in ("tinyfoundry_gates.h", "tinyfoundry_fixed.h"):
         (tmp_path / name).write_text(common_headers()[name])
     (tmp_path / "twin.c").write_text(PROGRAM)
-    flags = [
-        "-std=c99",
-        "-O1",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-fsanitize=undefined",
-        "-fno-sanitize-recover=all",
-    ]
-    subprocess.run(["cc", *flags, "twin.c", "-o", "twin"], cwd=tmp_path, check=True, timeout=60)
+    cc(tmp_path, [*TWIN, "twin.c", "-o", "twin"])
     done = subprocess.run([tmp_path / "twin"], capture_output=True, check=True, timeout=60)
     found = np.frombuffer(done.stdout, np.int16).reshape(-1, 8)
     wanted = np.stack([logistic(EVERY), *(tanh(EVERY, bits) for bits in range(7))], axis=1)

@@ -78,4 +78,4 @@ def test_it_can_be_switched_on_and_off() -> None:
         for each in (True, False)
     )
     assert (on.how.correct_bias, off.how.correct_bias) == (True, False)
-    assert not np.array_equal(on.int8.constants["last_b"], off.int8.constants["last_b"])
+    assert not np.array_equal(on.graph.constants["last_b"], off.graph.constants["last_b"])

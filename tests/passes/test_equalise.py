@@ -103,7 +103,7 @@ def test_int8_of_unequal_channels_is_mended() -> None:
 
     def error(even: bool) -> float:
         how = PostTraining(Observer.MIN_MAX, equalise=even, correct_bias=False)
-        return float(np.square(answers(post_training(graph, [xs], how).int8, xs) - want).mean())
+        return float(np.square(answers(post_training(graph, [xs], how).graph, xs) - want).mean())
 
     assert error(even=True) < error(even=False) / 10
     assert post_training(graph, [xs]).how.equalise

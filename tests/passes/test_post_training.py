@@ -27,7 +27,7 @@ def test_the_choice_is_no_worse_than_any_on_its_samples() -> None:
     want = answers(graph, xs)
 
     def error(how: PostTraining | None) -> float:
-        return float(np.square(answers(post_training(graph, [xs], how).int8, xs) - want).mean())
+        return float(np.square(answers(post_training(graph, [xs], how).graph, xs) - want).mean())
 
     chosen = error(None)
     for observer in Observer:
@@ -48,7 +48,7 @@ def test_a_graph_with_states_is_calibrated_over_the_whole_sequence() -> None:
     xs = np.ones((200, 1, 4), np.float32)
     found = post_training(running_sum(), [xs])
     assert found.how == PostTraining(Observer.MIN_MAX, equalise=False, correct_bias=False)
-    assert found.int8.types["total"].scale * 255 > 199
+    assert found.graph.types["total"].scale * 255 > 199
 
 
 def test_biases_of_a_graph_with_states() -> None:

@@ -32,8 +32,9 @@ from tinyfoundry.ops.resize import Resize
 from tinyfoundry.ops.shape import Concatenation, Pad, Reshape, Transpose
 from tinyfoundry.ops.take import Take
 from tinyfoundry.ops.transpose_conv import TransposeConv
-from tinyfoundry.passes.calibrate import Range, assumed, calibrate
-from tinyfoundry.passes.int8_faces import int8_faces
+from tinyfoundry.passes.calibrate import assumed, calibrate
+from tinyfoundry.passes.faces import stored_faces
+from tinyfoundry.passes.observe import Range
 from tinyfoundry.passes.quantise import quantise, quantization_of, weight_scales
 
 SAME = Window((1, 1), (1, 1), (1, 1))
@@ -276,7 +277,7 @@ def test_float_faces_keep_float_inputs_and_outputs(graph: Graph, samples: Array)
     (found,) = interpret(faced, [samples[:1]])
     (expected,) = interpret(int8, [stored(samples[:1], int8.types["x"])])
     assert np.array_equal(found, (expected.astype(np.float32) + 128) / 256)
-    bare = int8_faces(faced)
+    bare = stored_faces(faced)
     assert [node.op for node in bare.nodes] == [node.op for node in int8.nodes]
     assert bare.types[bare.inputs[0]] == int8.types["x"]
 

@@ -34,7 +34,6 @@ MIN_SCALE, MAX_SCALE = 1e-30, 1e15
 _DAMAGED = "the file is truncated or damaged: fetch or convert it again"
 _LOST = (struct.error, TypeError, ValueError, IndexError, OverflowError)
 _BUILTIN_CODE_SLOT = 10
-_LARGEST = {"INT8": 2**7 - 1, "INT16": 2**15 - 1}
 _ITEM_BYTES = {"INT8": 1, "INT16": 2, "INT32": 4, "INT64": 8, "FLOAT32": 4}
 
 _ZERO_POINTS = {"INT8": (-128, 127), "INT16": (-(2**15), 2**15 - 1)}

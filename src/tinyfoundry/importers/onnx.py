@@ -3,6 +3,13 @@
 Semantics: the ONNX operator specification, operator sets 7 to 28 (https://onnx.ai/onnx/operators/). Images
 are N H W C in the graph, its inputs and outputs included, where ONNX has N C H W (and N L C for N C L): no
 transpose is left of that. An unknown batch size becomes 1.
+
+The files beside it, in the order of the work: ``_onnx_file`` reads bytes into plain records, ``_onnx_fold``
+merges what layers take up, ``_onnx_quant`` finds the quantize and dequantize pairs, ``_onnx_rows`` has the
+row of every operator, ``_onnx_draft`` is the graph that they build, ``_onnx_value`` what a tensor is
+meanwhile. Of the rows, ``_onnx_constants`` computes on constants alone; ``_onnx_windows``,
+``_onnx_elementwise``, ``_onnx_reductions``, ``_onnx_picks``, ``_onnx_resize`` and ``_onnx_recurrent`` have a
+family each.
 """
 
 from __future__ import annotations

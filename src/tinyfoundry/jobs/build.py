@@ -15,7 +15,7 @@ from tinyfoundry.data import Dataset, Splits, load, split
 from tinyfoundry.data import Options as DataOptions
 from tinyfoundry.errors import OptionError
 from tinyfoundry.exporters.tflite import export
-from tinyfoundry.fixed import stored_values
+from tinyfoundry.interpret import entering
 from tinyfoundry.ir.graph import Array, Graph
 from tinyfoundry.jobs.assemble import (
     Built,
@@ -135,9 +135,7 @@ def _proven(job: Job, floating: Graph, graph: Graph, splits: Splits, folder: Pat
 
 def stored_inputs(graph: Graph, x: Array) -> list[list[Array]]:
     """Real samples as the sets of stored inputs that a user of the firmware would write."""
-    type_ = graph.types[graph.inputs[0]]
-    stored = stored_values(x, type_.scale, type_.zero_point, *type_.dtype.limits)
-    return [[sample[None]] for sample in stored.astype(type_.dtype.value)]
+    return [[sample[None]] for sample in entering(graph.types[graph.inputs[0]], x)]
 
 
 def scored(

@@ -13,7 +13,7 @@ from tinyfoundry.errors import DataError, GraphError, ModelError, OptionError
 from tinyfoundry.ir.graph import Array, DType, Graph, Shape
 from tinyfoundry.jobs.batches import Batches, gathered
 from tinyfoundry.op import value_limits
-from tinyfoundry.passes.calibrate import Watch
+from tinyfoundry.passes.calibrate import Watch, spread
 from tinyfoundry.passes.post_training import Interpreter, PostTraining, Quantised, post_training
 from tinyfoundry.pipeline import Options, simplify
 
@@ -25,7 +25,7 @@ _DAMAGE = (OSError, ValueError, EOFError, MemoryError, RecursionError, zipfile.B
 _DATA_SETS = (frozenset({"x", "y"}), frozenset({"x_train"}))  # arrays of an .npz that is no list of inputs
 
 
-def to_int8(
+def to_quantised(
     graph: Graph,
     calibration: str | Path | Batches | None,
     float_faces: bool,
@@ -38,8 +38,8 @@ def to_int8(
 
     Raises:
         ModelError: a float model without calibration data, or one that cannot be quantised. OptionError:
-        calibration data or ``options`` for an int8 model. DataError: data that cannot be read or do not suit
-        the model.
+        calibration data or ``options`` for a quantised model. DataError: data that cannot be read or do not
+        suit the model.
     """
     if is_quantised(graph):
         if calibration is not None:
@@ -58,7 +58,7 @@ def to_int8(
             "data set that build reads) to quantise it, or give an int8 model"
         )
     quantised, _ = quantised_model(graph, calibration, seed, progress, options, float_faces=float_faces)
-    return quantised.int8, quantised.how
+    return quantised.graph, quantised.how
 
 
 def quantised_model(
@@ -66,11 +66,11 @@ def quantised_model(
     calibration: str | Path | Batches,
     seed: int,
     progress: Callable[[int, int], None],
-    options: PostTraining | None = None,
+    options: PostTraining | None,
     *,
     float_faces: bool = False,
 ) -> tuple[Quantised, Sequence[Array]]:
-    """A float model quantised, and the inputs that ``calibration`` names; errors as ``to_int8``."""
+    """A float model quantised, and the inputs that ``calibration`` names; errors as ``to_quantised``."""
     graph = simplify(graph, Options(float_faces=True))
     sets, chosen = calibration_inputs(calibration, graph, seed), options or PostTraining()
     done, total, interpreter = 0, chosen.runs() * len(sets[0]), Interpreter()
@@ -136,7 +136,7 @@ def model_inputs(source: str | Path, graph: Graph, seed: int, most: int, option:
             f"{option} {source}: {sorted(counts)} samples for the inputs; wanted as many for each"
         )
     count = counts.pop()
-    chosen = np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
+    chosen = spread(count, most)
     return [array[chosen] for array in fitted]
 
 

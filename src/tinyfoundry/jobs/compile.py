@@ -21,7 +21,7 @@ from tinyfoundry.jobs.assemble import (
     write_report,
 )
 from tinyfoundry.jobs.batches import as_calibration
-from tinyfoundry.jobs.calibration import to_int8
+from tinyfoundry.jobs.calibration import to_quantised
 from tinyfoundry.jobs.importing import import_model
 from tinyfoundry.jobs.limits import Limits, arena_bytes
 from tinyfoundry.jobs.progress import Progress
@@ -59,7 +59,7 @@ def compile_model(
         options["calibration"] = str(calibration)
     compiler = Options(float_faces=io == "float", arena_bytes=arena_bytes(limits.ram, target))
     job = Job(target, limits, compiler, options, progress)
-    graph, how = to_int8(graph, calibration, io == "float", seed, job.steps("calibrate"), quantisation)
+    graph, how = to_quantised(graph, calibration, io == "float", seed, job.steps("calibrate"), quantisation)
     if how is not None:
         options.update(how.record())  # with the same choices verify makes the same network
     with Workspace(output, None) as workspace:

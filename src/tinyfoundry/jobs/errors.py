@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinyfoundry.errors import OptionError
-from tinyfoundry.interpret import entering, interpret
+from tinyfoundry.interpret import entering, interpret, leaving
 from tinyfoundry.ir.graph import Array, Graph, Node, Type
 from tinyfoundry.jobs.batches import as_calibration
 from tinyfoundry.jobs.calibration import is_quantised, quantised_model
 from tinyfoundry.jobs.importing import import_model
 from tinyfoundry.jobs.progress import Progress
 from tinyfoundry.op import call_of, get_op
+from tinyfoundry.passes.calibrate import spread
+from tinyfoundry.passes.observe import middle
 from tinyfoundry.passes.post_training import PostTraining, Quantised
 
 SAMPLES = 32
@@ -29,6 +32,7 @@ SAMPLES = 32
 _UNEQUAL = 8.0
 _FEW_STEPS = 64
 _CLIPPED = 0.01
+_UNCOMMON = 0.001
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,8 @@ class _Tally:
     def add(self, wanted: Array, total: Array, own: Array, type_: Type) -> None:
         """One sample: float values and both int8 forms of them."""
         self.signal += float(np.square(wanted, dtype=np.float64).sum())
-        self.noise += float(np.square(wanted - _real(total, type_), dtype=np.float64).sum())
-        self.own_noise += float(np.square(wanted - _real(own, type_), dtype=np.float64).sum())
+        self.noise += float(np.square(wanted - leaving(type_, total), dtype=np.float64).sum())
+        self.own_noise += float(np.square(wanted - leaving(type_, own), dtype=np.float64).sum())
         ideal = np.round(wanted / type_.scale) + type_.zero_point
         low, high = type_.dtype.limits
         self.clipped += int(((ideal < low) | (ideal > high)).sum())
@@ -79,13 +83,12 @@ def layer_errors(quantised: Quantised, sets: Sequence[Array]) -> tuple[LayerErro
     Raises:
         OptionError: there are no samples.
     """
-    floating, int8 = quantised.floating, quantised.int8
+    floating, int8 = quantised.floating, quantised.graph
     if not len(sets[0]):
         raise OptionError(f"errors of graph '{int8.name}': found no samples; wanted at least one")
-    chosen = np.unique(np.linspace(0, len(sets[0]) - 1, min(SAMPLES, len(sets[0]))).astype(int))
     layers = [node for node in int8.nodes if _is_layer(floating, int8, node)]
     tallies = {node.name: _Tally() for node in layers}
-    for index in chosen:
+    for index in spread(len(sets[0]), SAMPLES):
         pairs = zip(floating.inputs, sets, strict=True)
         inputs = [entering(floating.types[name], values[index]) for name, values in pairs]
         for node, sample in _compared(floating, int8, layers, inputs):
@@ -104,13 +107,10 @@ def model_errors(
     if is_quantised(graph):
         raise OptionError(f"errors of model '{graph.name}': it is quantised already; give its float32 form")
 
-    def told(done: int, total: int) -> None:
-        progress("calibrate", done, total)
-
     data = as_calibration(calibration, orders)
     if data is None:
         raise OptionError(f"errors of model '{graph.name}': no calibration data; give some inputs of it")
-    quantised, sets = quantised_model(graph, data, seed, told, how)
+    quantised, sets = quantised_model(graph, data, seed, partial(progress, "calibrate"), how)
     progress("calibrate", 1, 1, quantised.how.text())
     return layer_errors(quantised, sets)
 
@@ -140,10 +140,6 @@ def _rounded(int8: Graph, name: str, wanted: Mapping[str, Array], found: Mapping
     if name in int8.constants:
         return int8.constants[name]
     return entering(int8.types[name], wanted[name]) if name in wanted else found[name]
-
-
-def _real(stored: Array, type_: Type) -> Array:
-    return (stored.astype(np.float32) - np.float32(type_.zero_point)) * np.float32(type_.scale)
 
 
 def _row(quantised: Quantised, node: Node, tally: _Tally) -> LayerError:
@@ -180,23 +176,16 @@ def _why(quantised: Quantised, node: Node, tally: _Tally) -> str:
 def _wide_range(quantised: Quantised, node: Node, tally: _Tally) -> str:
     """Says where few of the int8 steps are in use, and for what reason."""
     used = np.flatnonzero(tally.steps)
-    common = _common_steps(tally.steps)
+    first, last = middle(tally.steps, _UNCOMMON)
+    common = last - first + 1
     if common >= _FEW_STEPS or len(used) < 2:
         return ""
     reached = int(used[-1] - used[0]) + 1
     if reached < 2 * _FEW_STEPS:
-        partner = _shares_with(quantised.int8, node)
+        partner = _shares_with(quantised.graph, node)
         cause = f"it shares the scale of '{partner}'" if partner else "its range was set for larger values"
         return f"uses {reached} of 256 steps: {cause}"
     return f"outliers set its range: 99.9 % of its values lie in {common} of 256 steps; try --observer mse"
-
-
-def _common_steps(steps: Array) -> int:
-    """Number of neighbouring steps that hold 99.9 % of the values."""
-    spare = 0.0005 * steps.sum()
-    first = int(np.searchsorted(np.cumsum(steps), spare, side="right"))
-    last = 255 - int(np.searchsorted(np.cumsum(steps[::-1]), spare, side="right"))
-    return last - first + 1
 
 
 def _shares_with(graph: Graph, node: Node) -> str | None:

@@ -15,7 +15,8 @@ from tinyfoundry.interpret import entering
 from tinyfoundry.ir.graph import Array, Graph
 from tinyfoundry.jobs.assemble import Job
 from tinyfoundry.jobs.measure import write_files
-from tinyfoundry.passes.calibrate import Range, Watch
+from tinyfoundry.passes.calibrate import Watch
+from tinyfoundry.passes.observe import Range
 from tinyfoundry.passes.post_training import PostTraining, Quantised, post_training
 from tinyfoundry.pipeline import compile_graph
 from tinyfoundry.search.recipe import Epoch, Labelled, Recipe
@@ -39,18 +40,15 @@ def tuned(
     first: Quantised,
     splits: Splits,
     recipe: Recipe,
-    *,
-    seed: int = 0,
-    threads: int = 1,
-    job: Job | None = None,
+    seed: int,
+    job: Job,
 ) -> Quantised:
     """``first`` after quantisation-aware training by ``recipe`` of the float network that it came from."""
     observer = first.how.observer
     assert observer is not None
 
     def told(epoch: Epoch) -> None:
-        if job is not None:
-            job.progress("tune", epoch.done, epoch.total, f"loss {epoch.loss:.3f}")
+        job.progress("tune", epoch.done, epoch.total, f"loss {epoch.loss:.3f}")
 
     graph, ranges = tune(
         floating,
@@ -60,7 +58,6 @@ def tuned(
         observer=observer,
         known={floating.inputs[0]: Range(*splits.dataset.frontend.range)},
         seed=seed,
-        threads=threads,
         progress=told,
     )
     # The weights have learned these ranges, and the means that their rounding leaves.
@@ -79,17 +76,17 @@ def better_int8(
     job.progress("quantise", 0, 1)
     first = quantised(floating, splits)
     validation = Labelled(splits.validation.x, splits.validation.y)
-    wanted, before = accuracy(floating, validation), host_accuracy(first.int8, job.board, validation)
+    wanted, before = accuracy(floating, validation), host_accuracy(first.graph, job.board, validation)
     note = f"{first.how.text()}; validation accuracy {100 * before:.1f} %, float {100 * wanted:.1f} %"
     job.progress("quantise", 1, 1, note)
     if before >= wanted:
-        return first.int8
+        return first.graph
     timed = tuning(recipe, TUNING_EPOCHS, seconds)
-    second = tuned(floating, first, splits, timed, seed=seed, job=job)
-    after = host_accuracy(second.int8, job.board, validation)
+    second = tuned(floating, first, splits, timed, seed, job)
+    after = host_accuracy(second.graph, job.board, validation)
     kept = f"{100 * after:.1f} % after tuning" + ("" if after > before else "; kept as it was before")
     job.progress("tune", 1, 1, f"validation accuracy {kept}")
-    return second.int8 if after > before else first.int8
+    return second.graph if after > before else first.graph
 
 
 def host_accuracy(graph: Graph, board: Board, samples: Labelled) -> float:

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from tinyfoundry.exporters.tflite import export
+from tinyfoundry.interpret import leaving
 from tinyfoundry.ir.graph import Array, DType, Graph, Node, State, Type, per_tensor
 from tinyfoundry.op import get_op
 from tinyfoundry.ops._activation import quantized_limits
@@ -170,7 +171,7 @@ class FileJudge:
         types = [self._graph.types[name] for name in self._graph.inputs]
         for detail, value, type_ in zip(details, inputs, types, strict=True):
             # The graph may take the stored values behind a float face of the file.
-            taken = value if value.dtype == detail["dtype"] else _real(value, type_)
+            taken = value if value.dtype == detail["dtype"] else leaving(type_, value)
             self._whole.set_tensor(detail["index"], taken.astype(detail["dtype"]))
         self._whole.invoke()
         named = ((name, self._numbers.get(name)) for node in self._graph.nodes for name in node.outputs)
@@ -188,11 +189,6 @@ class FileJudge:
 
 _MISJUDGED = {"dense": (DType.INT8, DType.INT16), "sum": (DType.INT8,)}
 """Ops of which LiteRT's reference kernels give other values than are meant, and for which element types."""
-
-
-def _real(stored: Array, type_: Type) -> Array:
-    real: Array = (stored.astype(np.float64) - type_.zero_point) * type_.scale
-    return real
 
 
 def litert_interpreter(model: bytes, reference: bool, keep_all: bool = False) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyfoundry.fixed import stored_values
+from tinyfoundry.interpret import entering
 from tinyfoundry.ir.graph import Array, Graph, Type
 from tinyfoundry.jobs.calibration import model_inputs
 from tinyfoundry.jobs.samples import largest_float, sample_inputs
@@ -60,8 +60,5 @@ def _edge(graph: Graph, name: str, index: int, rng: np.random.Generator) -> Arra
 
 
 def _stored(type_: Type, value: Array) -> Array:
-    dtype = np.dtype(type_.dtype.value)
-    if value.dtype == dtype or type_.quant is None:
-        return np.ascontiguousarray(value, dtype)
-    stored = stored_values(value, type_.scale, type_.zero_point, *type_.dtype.limits)
-    return np.ascontiguousarray(stored, dtype)
+    stored = value.dtype == np.dtype(type_.dtype.value)
+    return np.ascontiguousarray(value) if stored else entering(type_, value)

@@ -19,7 +19,7 @@ from tinyfoundry.interpret import Session
 from tinyfoundry.ir.graph import Array, Graph
 from tinyfoundry.jobs.assemble import write_report
 from tinyfoundry.jobs.batches import GIVEN
-from tinyfoundry.jobs.calibration import is_quantised, to_int8
+from tinyfoundry.jobs.calibration import is_quantised, to_quantised
 from tinyfoundry.jobs.importing import load_model
 from tinyfoundry.jobs.limits import arena_bytes
 from tinyfoundry.jobs.litert import FileJudge, litert_version
@@ -30,7 +30,7 @@ from tinyfoundry.jobs.progress import Progress
 from tinyfoundry.jobs.record import faces
 from tinyfoundry.jobs.trace import first_differing_layer, on_board, on_host, value_after
 from tinyfoundry.jobs.workspace import adopt, replace_file
-from tinyfoundry.passes.int8_faces import int8_faces
+from tinyfoundry.passes.faces import stored_faces
 from tinyfoundry.passes.post_training import PostTraining
 from tinyfoundry.pipeline import Build, Options, compile_graph
 from tinyfoundry.simulate.firmware import build_sources
@@ -128,8 +128,8 @@ def _pair(path: Path, loaded: Loaded, progress: Progress) -> _Pair:
     if not is_quantised(graph):
         steps, how = partial(progress, "calibrate"), PostTraining.recorded(options)
         number = seed if isinstance(seed, int) else 0
-        graph, _ = to_int8(graph, options.get("calibration"), float_faces, number, steps, how)
-    graph = replace(graph if float_faces else int8_faces(graph), name=str(report["model"]))
+        graph, _ = to_quantised(graph, options.get("calibration"), float_faces, number, steps, how)
+    graph = replace(graph if float_faces else stored_faces(graph), name=str(report["model"]))
     ram = options.get("ram")
     arena = arena_bytes(ram if isinstance(ram, int) else None, loaded.board)
     build = compile_graph(graph, loaded.board, Options(float_faces=float_faces, arena_bytes=arena))

@@ -11,7 +11,7 @@ import numpy as np
 from tinyfoundry.errors import GraphError
 from tinyfoundry.fixed import Ints
 from tinyfoundry.ir.graph import Array, DType, Shape, Type, per_tensor
-from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
+from tinyfoundry.op import Call, Literal, Op, Port, QuantRule, Sample, register
 from tinyfoundry.ops import _samples
 from tinyfoundry.ops._activation import (
     Activation,
@@ -79,7 +79,7 @@ def binary_op(
     arithmetic: Arithmetic,
     samples: Callable[[np.random.Generator], Iterable[Sample]],
     *,
-    int8: Int8Rule | None = None,
+    int8: QuantRule | None = None,
     kernels: str = "",
     keeps_first: bool = False,
 ) -> Op:
@@ -99,8 +99,8 @@ def binary_op(
             reference=arithmetic.reference,
             macs=lambda _call: 0,
             literals=lambda call: _literals(call, arithmetic.factors(call)),
-            int8=int8 or Int8Rule(),
-            int16=(int8 or Int8Rule()) if arithmetic.int16 else None,
+            int8=int8 or QuantRule(),
+            int16=(int8 or QuantRule()) if arithmetic.int16 else None,
             samples=_samples.with_int16(samples) if arithmetic.int16 else samples,
             # A repeated input has another shape than the output, and the planner leaves it alone.
             updates=((0, 0), (1, 0)),

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyfoundry.fixed import Ints
 from tinyfoundry.ir.graph import Array, DType, Quantization, Shape, Type, per_tensor
-from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
+from tinyfoundry.op import Call, Literal, Op, Port, QuantRule, Sample, register
 from tinyfoundry.ops import _samples
 from tinyfoundry.ops._activation import Activation, activate, int8_or_float, quantized_or_float
 
@@ -107,8 +107,8 @@ def lookup_op(
             reference=function.reference,
             macs=lambda _call: 0,
             literals=function.literals,
-            int8=Int8Rule(output=function.output),
-            int16=None if function.int16 is None else Int8Rule(output=function.int16.output),
+            int8=QuantRule(output=function.output),
+            int16=None if function.int16 is None else QuantRule(output=function.int16.output),
             samples=samples,
             updates=((0, 0),),
             kernels="lookup",

@@ -10,7 +10,7 @@ import numpy as np
 from tinyfoundry.errors import GraphError
 from tinyfoundry.fixed import quantize_multiplier, requantize_sum
 from tinyfoundry.ir.graph import Array, DType, Shape, Type, per_tensor
-from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
+from tinyfoundry.op import Call, Literal, Op, Port, QuantRule, Sample, register
 from tinyfoundry.ops import _samples
 from tinyfoundry.ops._activation import Activation, activate, quantized_or_float
 from tinyfoundry.ops._strides import broadcast_strides
@@ -165,8 +165,8 @@ BATCH_MATMUL = register(
         reference=_reference,
         macs=_macs,
         literals=_literals,
-        int8=Int8Rule(),
-        int16=Int8Rule(),
+        int8=QuantRule(),
+        int16=QuantRule(),
         samples=_samples.with_int16(_samples_of),
     )
 )

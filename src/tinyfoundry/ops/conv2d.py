@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import Array, DType, Shape, Type
-from tinyfoundry.op import Call, Int8Rule, Op, Port, Sample, register
+from tinyfoundry.op import Call, Op, Port, QuantRule, Sample, register
 from tinyfoundry.ops import _samples
 from tinyfoundry.ops._activation import Activation, activate, quantized_or_float
 from tinyfoundry.ops._window import Window, check_weights, convolution_literals, correlate, rescale_channels
@@ -69,8 +69,8 @@ CONV2D = register(
         reference=_reference,
         macs=_macs,
         literals=convolution_literals,
-        int8=Int8Rule(weights=0),
-        int16=Int8Rule(weights=0),
+        int8=QuantRule(weights=0),
+        int16=QuantRule(weights=0),
         samples=_samples.with_int16(_samples_of),
     )
 )

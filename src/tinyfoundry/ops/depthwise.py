@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import Array, DType, Shape, Type
-from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
+from tinyfoundry.op import Call, Literal, Op, Port, QuantRule, Sample, register
 from tinyfoundry.ops import _samples
 from tinyfoundry.ops._activation import Activation, activate, quantized_or_float
 from tinyfoundry.ops._window import (
@@ -89,8 +89,8 @@ DEPTHWISE_CONV2D = register(
         reference=_reference,
         macs=_macs,
         literals=_literals,
-        int8=Int8Rule(weights=3),
-        int16=Int8Rule(weights=3),
+        int8=QuantRule(weights=3),
+        int16=QuantRule(weights=3),
         samples=_samples.with_int16(_samples_of, biases=(DType.INT64,)),
     )
 )

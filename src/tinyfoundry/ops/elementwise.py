@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyfoundry.fixed import Ints, quantize_multiplier, requantize
 from tinyfoundry.ir.graph import Array, DType, Shape, Type, per_tensor
-from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
+from tinyfoundry.op import Call, Literal, Op, Port, QuantRule, Sample, register
 from tinyfoundry.ops import _samples
 from tinyfoundry.ops._activation import Activation, activate, quantized_limits, quantized_or_float
 from tinyfoundry.ops._binary import Arithmetic, Factors, binary_op, binary_samples, headroom
@@ -214,8 +214,8 @@ RELU = register(
         reference=_relu_reference,
         macs=_no_macs,
         literals=_relu_literals,
-        int8=Int8Rule(),
-        int16=Int8Rule(),
+        int8=QuantRule(),
+        int16=QuantRule(),
         samples=_samples.with_int16(
             _relu_samples, lambda s: s.call.attrs.kind is not Activation.RELU_N1_TO_1
         ),

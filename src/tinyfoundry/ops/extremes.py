@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tinyfoundry.op import Call, Int8Rule, Op, Sample
+from tinyfoundry.op import Call, Op, QuantRule, Sample
 from tinyfoundry.ops._binary import Arithmetic, Factors, binary_op, binary_samples
 
 
@@ -46,7 +46,7 @@ def _extreme(name: str, summary: str, attributes: type[Maximum | Minimum], funct
         attributes,
         Arithmetic(function, lambda _call, a, b: function(a, b), _no_factors, _complaints),
         lambda rng: _samples_of(rng, attributes),
-        int8=Int8Rule(shared=True),
+        int8=QuantRule(shared=True),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import Array, DType, Shape, Type
-from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
+from tinyfoundry.op import Call, Literal, Op, Port, QuantRule, Sample, register
 from tinyfoundry.ops import _samples
 from tinyfoundry.ops._moves import check_moved, moved, no_macs
 from tinyfoundry.ops._strides import at_most_four_loops, broadcast_strides, copy_literals, strides
@@ -127,8 +127,8 @@ STRIDED_SLICE = register(
         reference=_slice_reference,
         macs=no_macs,
         literals=_slice_literals,
-        int8=Int8Rule(shared=True),
-        int16=Int8Rule(shared=True),
+        int8=QuantRule(shared=True),
+        int16=QuantRule(shared=True),
         samples=_samples.with_int16(_slice_samples),
         kernels="copy",
     )
@@ -187,8 +187,8 @@ GATHER = register(
         reference=_gather_reference,
         macs=no_macs,
         literals=_gather_literals,
-        int8=Int8Rule(shared=True),
-        int16=Int8Rule(shared=True),
+        int8=QuantRule(shared=True),
+        int16=QuantRule(shared=True),
         samples=_samples.with_int16(_gather_samples),
     )
 )
@@ -243,8 +243,8 @@ BROADCAST = register(
         reference=_broadcast_reference,
         macs=no_macs,
         literals=_broadcast_literals,
-        int8=Int8Rule(shared=True),
-        int16=Int8Rule(shared=True),
+        int8=QuantRule(shared=True),
+        int16=QuantRule(shared=True),
         samples=_samples.with_int16(_broadcast_samples),
         kernels="copy",
     )

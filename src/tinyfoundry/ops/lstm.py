@@ -15,7 +15,7 @@ import numpy as np
 from tinyfoundry.errors import GraphError
 from tinyfoundry.fixed import Ints, clamp, quantize_multiplier, requantize, rounding_divide_by_pot
 from tinyfoundry.ir.graph import Array, DType, Quantization, Shape, Type, per_tensor
-from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
+from tinyfoundry.op import Call, Literal, Op, Port, QuantRule, Sample, register
 from tinyfoundry.ops import _samples
 from tinyfoundry.ops._activation import int8_or_float
 from tinyfoundry.ops._gates import INT16_MAX, INT16_MIN, logistic, tanh
@@ -244,7 +244,7 @@ LSTM = register(
         reference=_reference,
         macs=_macs,
         literals=_literals,
-        int8=Int8Rule(
+        int8=QuantRule(
             weights=0, matrices=(1, 2), bias=3, alike=(("y", "h", "h_next"), ("c", "c_next")),
             cells=("c", "c_next"),
         ),

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import Array, DType, Shape, Type
-from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
+from tinyfoundry.op import Call, Literal, Op, Port, QuantRule, Sample, register
 from tinyfoundry.ops import _samples
 from tinyfoundry.ops._activation import Activation, activate, quantized_limits, quantized_or_float
 from tinyfoundry.ops._window import Pair, Window, windows
@@ -122,8 +122,8 @@ AVERAGE_POOL2D = register(
         reference=_average,
         macs=_macs,
         literals=_literals,
-        int8=Int8Rule(shared=True),
-        int16=Int8Rule(shared=True),
+        int8=QuantRule(shared=True),
+        int16=QuantRule(shared=True),
         samples=_samples.with_int16(_average_samples),
     )
 )
@@ -139,8 +139,8 @@ MAX_POOL2D = register(
         reference=_maximum,
         macs=_macs,
         literals=_literals,
-        int8=Int8Rule(shared=True),
-        int16=Int8Rule(shared=True),
+        int8=QuantRule(shared=True),
+        int16=QuantRule(shared=True),
         samples=_samples.with_int16(_maximum_samples),
     )
 )

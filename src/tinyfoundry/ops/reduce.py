@@ -13,7 +13,7 @@ import numpy as np
 from tinyfoundry.errors import GraphError
 from tinyfoundry.fixed import quantize_multiplier, requantize
 from tinyfoundry.ir.graph import Array, DType, Shape, Type, per_tensor
-from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
+from tinyfoundry.op import Call, Literal, Op, Port, QuantRule, Sample, register
 from tinyfoundry.ops import _samples
 from tinyfoundry.ops._activation import Activation, activate, int8_or_float, quantized_or_float
 from tinyfoundry.ops._moves import check_moved, no_macs
@@ -167,8 +167,8 @@ MEAN = register(
         reference=_reference,
         macs=no_macs,
         literals=_literals,
-        int8=Int8Rule(),
-        int16=Int8Rule(),
+        int8=QuantRule(),
+        int16=QuantRule(),
         samples=_samples.with_int16(_samples_of),
     )
 )
@@ -185,7 +185,7 @@ SUM = register(
         reference=_reference,
         macs=no_macs,
         literals=_literals,
-        int8=Int8Rule(),
+        int8=QuantRule(),
         samples=partial(_samples_of, attributes=Sum),
         kernels="mean",
     )
@@ -212,8 +212,8 @@ REDUCE_MAX = register(
         reference=_max_reference,
         macs=no_macs,
         literals=_run_literals,
-        int8=Int8Rule(shared=True),
-        int16=Int8Rule(shared=True),
+        int8=QuantRule(shared=True),
+        int16=QuantRule(shared=True),
         samples=_samples.with_int16(partial(_samples_of, attributes=ReduceMax)),
     )
 )

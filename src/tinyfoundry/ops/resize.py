@@ -15,7 +15,7 @@ import numpy as np
 
 from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import Array, DType, Shape, Type
-from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
+from tinyfoundry.op import Call, Literal, Op, Port, QuantRule, Sample, register
 from tinyfoundry.ops import _samples
 from tinyfoundry.ops._moves import check_moved, moved, no_macs
 from tinyfoundry.ops._window import Pair
@@ -107,8 +107,8 @@ RESIZE_NEAREST = register(
         reference=_nearest_reference,
         macs=no_macs,
         literals=_nearest_literals,
-        int8=Int8Rule(shared=True),
-        int16=Int8Rule(shared=True),
+        int8=QuantRule(shared=True),
+        int16=QuantRule(shared=True),
         samples=_samples.with_int16(partial(_samples_of, mappings=(*_MAPPINGS, (True, True)))),
     )
 )
@@ -205,8 +205,8 @@ RESIZE_BILINEAR = register(
         reference=_bilinear_reference,
         macs=lambda call: 4 * call.y.elements,
         literals=_bilinear_literals,
-        int8=Int8Rule(shared=True),
-        int16=Int8Rule(shared=True),
+        int8=QuantRule(shared=True),
+        int16=QuantRule(shared=True),
         samples=_samples.with_int16(_samples_of),
     )
 )

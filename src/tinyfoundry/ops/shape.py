@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import Array, DType, Shape, Type
-from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
+from tinyfoundry.op import Call, Literal, Op, Port, QuantRule, Sample, register
 from tinyfoundry.ops import _samples
 from tinyfoundry.ops._activation import Activation, activate, quantized_limits
 from tinyfoundry.ops._moves import check_moved, moved, no_macs
@@ -118,8 +118,8 @@ PAD = register(
         reference=_pad_reference,
         macs=no_macs,
         literals=_pad_literals,
-        int8=Int8Rule(shared=True),
-        int16=Int8Rule(shared=True),
+        int8=QuantRule(shared=True),
+        int16=QuantRule(shared=True),
         samples=_samples.with_int16(_pad_samples),
     )
 )
@@ -162,8 +162,8 @@ RESHAPE = register(
         reference=_reshape_reference,
         macs=no_macs,
         literals=_no_literals,
-        int8=Int8Rule(shared=True),
-        int16=Int8Rule(shared=True),
+        int8=QuantRule(shared=True),
+        int16=QuantRule(shared=True),
         samples=_samples.with_int16(_reshape_samples),
         view=True,
     )
@@ -227,8 +227,8 @@ TRANSPOSE = register(
         reference=_transpose_reference,
         macs=no_macs,
         literals=_transpose_literals,
-        int8=Int8Rule(shared=True),
-        int16=Int8Rule(shared=True),
+        int8=QuantRule(shared=True),
+        int16=QuantRule(shared=True),
         samples=_samples.with_int16(_transpose_samples),
         kernels="copy",
     )
@@ -296,8 +296,8 @@ CONCATENATION = register(
         reference=_concatenation_reference,
         macs=no_macs,
         literals=_concatenation_literals,
-        int8=Int8Rule(shared=True),
-        int16=Int8Rule(shared=True),
+        int8=QuantRule(shared=True),
+        int16=QuantRule(shared=True),
         samples=_samples.with_int16(_concatenation_samples),
     )
 )

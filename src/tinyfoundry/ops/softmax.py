@@ -12,7 +12,7 @@ from tinyfoundry.errors import GraphError
 from tinyfoundry.fixed import clamp, quantize_multiplier, requantize, rounding_divide_by_pot
 from tinyfoundry.fixed import saturating_rounding_doubling_high_mul as multiply
 from tinyfoundry.ir.graph import Array, DType, Quantization, Shape, Type, per_tensor
-from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
+from tinyfoundry.op import Call, Literal, Op, Port, QuantRule, Sample, register
 from tinyfoundry.ops import _samples
 from tinyfoundry.ops._activation import quantized_or_float
 from tinyfoundry.ops._curve import curve_table, limited16, on_curve
@@ -189,8 +189,8 @@ SOFTMAX = register(
         reference=_reference,
         macs=_macs,
         literals=_literals,
-        int8=Int8Rule(output=OUTPUT_QUANTIZATION),
-        int16=Int8Rule(output=INT16_OUTPUT),
+        int8=QuantRule(output=OUTPUT_QUANTIZATION),
+        int16=QuantRule(output=INT16_OUTPUT),
         samples=_samples_of,
         # A row's maximum and sum are known before any of it is written.
         updates=((0, 0),),

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyfoundry.errors import GraphError
 from tinyfoundry.ir.graph import Array, DType, Shape, Type
-from tinyfoundry.op import Call, Int8Rule, Literal, Op, Port, Sample, register
+from tinyfoundry.op import Call, Literal, Op, Port, QuantRule, Sample, register
 from tinyfoundry.ops import _samples
 from tinyfoundry.ops._moves import check_moved, no_macs
 
@@ -91,7 +91,7 @@ TAKE = register(
         reference=_reference,
         macs=no_macs,
         literals=_literals,
-        int8=Int8Rule(shared=True),
+        int8=QuantRule(shared=True),
         samples=_sample_calls,
         bounds=_bounds,
     )

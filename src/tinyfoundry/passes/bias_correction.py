@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinyfoundry.interpret import entering
+from tinyfoundry.interpret import entering, leaving
 from tinyfoundry.ir.graph import Array, DType, Graph, Node, Type
 from tinyfoundry.op import Call, call_of, get_op
 from tinyfoundry.ops._activation import Activation
@@ -113,7 +113,7 @@ def _corrected(
     call = Call(replace(node.attrs, activation=Activation.NONE), tuple(types[:3]), (types[3],))
     found = np.zeros(len(wanted))
     for stored in xs:
-        value = ((stored.astype(np.float32) - x.zero_point) * np.float32(x.scale)).astype(np.float32)
+        value = leaving(x, stored).astype(np.float32)
         (y,) = get_op(node.op).reference(call, [value, *real])
         found += y.reshape(-1, y.shape[-1]).mean(0, np.float64) / len(xs)
     moved = b + np.round((wanted - found) / unit)

@@ -12,14 +12,11 @@ from tinyfoundry.ir.graph import Array, Graph
 from tinyfoundry.op import get_op
 from tinyfoundry.passes.observe import Histogram, Observer, Range
 
-__all__ = ["Range", "Ranges", "Run", "Watch", "answers", "assumed", "calibrate", "histograms", "in_slices"]
-
 Watch = Callable[[str, Array], None]
 Run = Callable[[Graph, Array, Watch], None]
 """Runs a float graph on samples [n, ...] and shows every activation, by name, in slices of any batch size."""
 
 _SLICE = 64
-
 
 Ranges = Mapping[str, Range]
 
@@ -85,6 +82,11 @@ def in_slices(run: Run, graph: Graph, samples: Array, watch: Watch) -> None:
     """Runs ``samples`` a few at a time, which bounds the memory that the activations take."""
     for start in range(0, len(samples), _SLICE):
         run(graph, samples[start : start + _SLICE], watch)
+
+
+def spread(count: int, most: int) -> Array:
+    """Indices of at most ``most`` of ``count`` samples, spread evenly."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
 
 
 def answers(graph: Graph) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ BINS = 2048
 PERCENTILE = 99.99
 """Per cent of the values that a percentile range covers; what it leaves out is shared between both ends."""
 
-_STEPS: list[float] = np.linspace(1.0, 0.1, 46).tolist()
+_PARTS: list[float] = np.linspace(1.0, 0.1, 46).tolist()
 
 
 class Range(NamedTuple):
@@ -76,17 +76,15 @@ class Histogram:
     def percentile(self, percent: float) -> Range:
         """The narrowest run of whole bins that leaves out at most half of the rest at each end."""
         edges = np.linspace(*self.hull, BINS + 1)
-        spare = (1 - percent / 100) / 2 * self._counts.sum()
-        first = int(np.searchsorted(np.cumsum(self._counts), spare, side="right"))
-        last = BINS - 1 - int(np.searchsorted(np.cumsum(self._counts[::-1]), spare, side="right"))
+        first, last = middle(self._counts, 1 - percent / 100)
         return _with_zero(float(edges[first]), float(edges[last + 1]))
 
     def _least_error(self) -> Range:
         """Each end by turns moved towards 0, to where the error is least; the other held."""
         best = self.hull
         for _ in range(2):
-            best = min((Range(best.low, self.hull.high * part) for part in _STEPS), key=self._error)
-            best = min((Range(self.hull.low * part, best.high) for part in _STEPS), key=self._error)
+            best = min((Range(best.low, self.hull.high * part) for part in _PARTS), key=self._error)
+            best = min((Range(self.hull.low * part, best.high) for part in _PARTS), key=self._error)
         return best
 
     def _error(self, range_: Range) -> float:
@@ -99,6 +97,16 @@ class Histogram:
         zero = np.round(-128 - range_.low / scale)
         stored = np.clip(np.round(centres / scale) + zero, -128, 127)
         return float(self._counts @ (centres - (stored - zero) * scale) ** 2)
+
+
+def middle(counts: npt.NDArray[np.int64], left_out: float) -> tuple[int, int]:
+    """First and last of the narrowest run of bins outside of which lies at most half of ``left_out``, a share
+    of all that is counted, at each end.
+    """
+    spare = left_out / 2 * counts.sum()
+    first = int(np.searchsorted(np.cumsum(counts), spare, side="right"))
+    last = len(counts) - 1 - int(np.searchsorted(np.cumsum(counts[::-1]), spare, side="right"))
+    return first, last
 
 
 def _with_zero(low: float, high: float) -> Range:

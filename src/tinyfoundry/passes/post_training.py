@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from tinyfoundry.errors import OptionError
-from tinyfoundry.interpret import Session, entering, interpret
+from tinyfoundry.interpret import Session, entering, interpret, leaving
 from tinyfoundry.ir.graph import Array, DType, Graph, Type
 from tinyfoundry.passes.bias_correction import correct_biases
-from tinyfoundry.passes.calibrate import Ranges, Run, Watch, answers, histograms, in_slices
+from tinyfoundry.passes.calibrate import Ranges, Run, Watch, answers, histograms, in_slices, spread
 from tinyfoundry.passes.equalise import channel_peaks, equalise
 from tinyfoundry.passes.observe import Observer
 from tinyfoundry.passes.quantise import quantise
@@ -34,7 +34,7 @@ _ACTIVATIONS = {"int8": DType.INT8, "int16": DType.INT16}
 
 @dataclass(frozen=True)
 class PostTraining:
-    """How a float graph becomes int8. None: whatever has the least error on the calibration samples.
+    """How a float graph is quantised. None: whatever has the least error on the calibration samples.
 
     observer: what ranges are made by. equalise: even out channels first (``equalise``). correct_bias: take
     mean errors out of the biases last (``correct_biases``). activations: int8, or int16 for TensorFlow Lite's
@@ -99,10 +99,10 @@ def activations_of(name: str) -> DType:
 
 @dataclass(frozen=True)
 class Quantised:
-    """An int8 graph, and the float graph that has the same tensors in the same scale. how: what was done."""
+    """graph: int8, or int16. floating: has the same tensors in the same scale. how: what was done."""
 
     floating: Graph
-    int8: Graph
+    graph: Graph
     how: PostTraining
 
 
@@ -115,13 +115,13 @@ def post_training(
     known: Ranges = MappingProxyType({}),
     float_faces: bool = False,
 ) -> Quantised:
-    """The int8 form of a float32 ``graph``.
+    """The int8 form of a float32 ``graph``, or its 16x8 form.
 
     sets: calibration samples, for each input an array [n, *shape]. run: how to run float graphs; the default
     is the reference interpreter. known: ranges that are given and not measured.
 
     Raises:
-        OptionError: there are no samples. GraphError: an activation is not finite, or the graph has no int8
+        OptionError: there are no samples. GraphError: an activation is not finite, or the graph has no such
         form.
     """
     wanted, runner = _for(graph, options or PostTraining()), run or Interpreter()
@@ -131,8 +131,8 @@ def post_training(
     if wanted.correct_bias is False:
         return best
     few = _spread(sets, _CORRECTED_ON)
-    int8 = correct_biases(best.floating, best.int8, few, _by_index(few, runner))
-    corrected = replace(best, int8=int8, how=replace(best.how, correct_bias=True))
+    better = correct_biases(best.floating, best.graph, few, _by_index(few, runner))
+    corrected = replace(best, graph=better, how=replace(best.how, correct_bias=True))
     keep = wanted.correct_bias or judge.error(corrected) < judge.error(best)
     return corrected if keep else best
 
@@ -191,7 +191,7 @@ def _candidates(
 
 
 class _Judge:
-    """Holds int8 graphs against the float answers for a few of the samples."""
+    """Holds quantised graphs against the float answers for a few of the samples."""
 
     def __init__(self, graph: Graph, sets: Sequence[Array], run: RunSets) -> None:
         self._sets = _spread(sets, _JUDGED_ON)
@@ -204,7 +204,7 @@ class _Judge:
         wanted: dict[str, list[Array]] = {name: [] for name in self._names}
         self._run(candidate.floating, self._sets, partial(_keep, wanted))
         found: dict[str, list[Array]] = {name: [] for name in self._names}
-        graph = candidate.int8
+        graph = candidate.graph
         for sample in zip(*self._sets, strict=True):
             pairs = zip(graph.inputs, sample, strict=True)
             interpret(graph, [entering(graph.types[name], x) for name, x in pairs], partial(_keep, found))
@@ -213,9 +213,7 @@ class _Judge:
     @staticmethod
     def _relative(type_: Type, wanted: list[Array], stored: list[Array]) -> float:
         floats = np.concatenate(wanted).astype(np.float64).ravel()
-        real = np.concatenate(stored).astype(np.float64).ravel()
-        if type_.quant is not None:  # an answer may be an index
-            real = (real - type_.zero_point) * type_.scale
+        real = leaving(type_, np.concatenate(stored)).ravel()
         return float(np.square(floats - real).sum() / max(np.square(floats).sum(), 1e-30))
 
 
@@ -226,8 +224,7 @@ def _keep(held: dict[str, list[Array]], name: str, value: Array) -> None:
 
 def _spread(sets: Sequence[Array], most: int) -> list[Array]:
     """At most ``most`` samples, spread evenly."""
-    count = len(sets[0])
-    chosen = np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
+    chosen = spread(len(sets[0]), most)
     return [values[chosen] for values in sets]
 
 

@@ -15,11 +15,13 @@ from dataclasses import replace
 import numpy as np
 
 from tinyfoundry.errors import GraphError
-from tinyfoundry.fixed import stored_values
+from tinyfoundry.interpret import entering
 from tinyfoundry.ir.graph import Array, DType, Graph, Node, Quantization, Type, per_tensor
 from tinyfoundry.ir.verify import verify
-from tinyfoundry.op import Int8Rule, get_op, ports_of, verify_ops
-from tinyfoundry.passes.calibrate import Range, Ranges
+from tinyfoundry.op import QuantRule, get_op, ports_of, verify_ops
+from tinyfoundry.passes.calibrate import Ranges
+from tinyfoundry.passes.faces import with_float_faces
+from tinyfoundry.passes.observe import Range
 
 # A range narrower than this is noise around a constant; a scale below it would leave float32's normal
 # numbers.
@@ -57,11 +59,11 @@ def quantise(
                 )
             types[name], constants[name] = type_, value
     states = {
-        name: replace(state, initial=_stored(state.initial, types[name]))
+        name: replace(state, initial=entering(types[name], state.initial))
         for name, state in graph.states.items()
     }
     quantised = verify_ops(verify(replace(graph, types=types, constants=constants, states=states)))
-    return verify_ops(verify(_with_float_faces(quantised))) if float_faces else quantised
+    return verify_ops(verify(with_float_faces(quantised))) if float_faces else quantised
 
 
 def quantization_of(range_: Range, dtype: DType = DType.INT8) -> Quantization:
@@ -110,12 +112,12 @@ def _counts(graph: Graph, name: str) -> bool:
     return graph.types[name].dtype in (DType.INT32, DType.INT64)
 
 
-def _rule_of(node: Node, activations: DType) -> Int8Rule | None:
+def _rule_of(node: Node, activations: DType) -> QuantRule | None:
     op = get_op(node.op)
     return op.int16 if activations == DType.INT16 else op.int8
 
 
-def _rule(node: Node, activations: DType) -> Int8Rule:
+def _rule(node: Node, activations: DType) -> QuantRule:
     rule = _rule_of(node, activations)
     assert rule is not None  # _check refused the others
     return rule
@@ -228,7 +230,7 @@ def _constants_of(
                 yield b, Type(bias.shape, wide), np.round(bias / steps).astype(wide.value)
     for name in node.inputs:
         if name in graph.constants and name in activations:
-            yield name, activations[name], _stored(graph.constants[name], activations[name])
+            yield name, activations[name], entering(activations[name], graph.constants[name])
 
 
 def weight_scales(weights: Array, bias: Array, axis: int, x_scale: float) -> Array:
@@ -243,31 +245,3 @@ def weight_scales(weights: Array, bias: Array, axis: int, x_scale: float) -> Arr
     for_bias = biases / (x_scale * _LARGEST_BIAS)
     scales: Array = np.maximum(np.maximum(largest, least), for_bias)
     return scales
-
-
-def _stored(value: Array, type_: Type) -> Array:
-    return stored_values(value, type_.scale, type_.zero_point, *type_.dtype.limits).astype(type_.dtype.value)
-
-
-def _with_float_faces(graph: Graph) -> Graph:
-    quantize, dequantize = get_op("quantize"), get_op("dequantize")
-    faces = [name for name in (*graph.inputs, *graph.outputs) if not _counts(graph, name)]
-    outside = {name: f"{name}_float" for name in faces}
-    entry = [
-        Node(f"{n}_quantize", quantize.name, (outside[n],), (n,), quantize.attributes(graph.types[n].dtype))
-        for n in graph.inputs
-        if n in outside
-    ]
-    leave = [
-        Node(f"{n}_dequantize", dequantize.name, (n,), (outside[n],), dequantize.attributes())
-        for n in graph.outputs
-        if n in outside
-    ]
-    types = {outer: Type(graph.types[inner].shape, DType.FLOAT32) for inner, outer in outside.items()}
-    return replace(
-        graph,
-        inputs=tuple(outside.get(name, name) for name in graph.inputs),
-        outputs=tuple(outside.get(name, name) for name in graph.outputs),
-        nodes=(*entry, *graph.nodes, *leave),
-        types={**graph.types, **types},
-    )

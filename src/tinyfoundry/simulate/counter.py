@@ -13,7 +13,6 @@ from tinyfoundry.errors import SimulationError
 from tinyfoundry.simulate.native import attach, pointer
 
 CAPACITY = 1 << 16  # distinct (block, layer) pairs: about a megabyte of straight code
-NEVER = 0xFFFF_FFFF
 
 _BLOCK = np.dtype(
     [("address", "u4"), ("bytes", "u4"), ("layer", "u4"), ("low_sp", "u4"), ("entered", "u8"),

@@ -1,14 +1,17 @@
-"""Takes float faces off a quantized network: its inputs and outputs become the int8 or int16 tensors behind
-quantize and dequantize.
+"""The faces of a quantized network, its inputs and outputs: the stored values themselves, or float32 with a
+quantize and a dequantize between.
 """
 
 from __future__ import annotations
 
-from tinyfoundry.ir.graph import Graph
+from dataclasses import replace
+
+from tinyfoundry.ir.graph import DType, Graph, Node, Type
 from tinyfoundry.ir.rewrite import rebuild, redirect
+from tinyfoundry.op import get_op
 
 
-def int8_faces(graph: Graph) -> Graph:
+def stored_faces(graph: Graph) -> Graph:
     """The graph whose user quantises inputs and dequantises outputs with the scales and zero points in their
     types.
 
@@ -41,3 +44,28 @@ def int8_faces(graph: Graph) -> Graph:
     ]
     kept = [node for node in graph.nodes if node.outputs[0] not in inputs and node.outputs[0] not in renamed]
     return rebuild(graph, redirect(kept, renamed), inputs=inputs, outputs=outputs)
+
+
+def with_float_faces(graph: Graph) -> Graph:
+    """The graph that takes and gives float32 where ``graph`` takes and gives quantized tensors."""
+    quantize, dequantize = get_op("quantize"), get_op("dequantize")
+    faces = [name for name in (*graph.inputs, *graph.outputs) if graph.types[name].quant is not None]
+    outside = {name: f"{name}_float" for name in faces}
+    entry = [
+        Node(f"{n}_quantize", quantize.name, (outside[n],), (n,), quantize.attributes(graph.types[n].dtype))
+        for n in graph.inputs
+        if n in outside
+    ]
+    leave = [
+        Node(f"{n}_dequantize", dequantize.name, (n,), (outside[n],), dequantize.attributes())
+        for n in graph.outputs
+        if n in outside
+    ]
+    types = {outer: Type(graph.types[inner].shape, DType.FLOAT32) for inner, outer in outside.items()}
+    return replace(
+        graph,
+        inputs=tuple(outside.get(name, name) for name in graph.inputs),
+        outputs=tuple(outside.get(name, name) for name in graph.outputs),
+        nodes=(*entry, *graph.nodes, *leave),
+        types={**graph.types, **types},
+    )

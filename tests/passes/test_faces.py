@@ -15,7 +15,7 @@ from tinyfoundry.ir.verify import verify
 from tinyfoundry.op import verify_ops
 from tinyfoundry.ops.convert import Dequantize, Quantize
 from tinyfoundry.ops.elementwise import Add, Relu
-from tinyfoundry.passes.int8_faces import int8_faces
+from tinyfoundry.passes.faces import stored_faces
 from tinyfoundry.pipeline import Options, simplify
 
 QUANT, OTHER = per_tensor(0.05, -3), per_tensor(0.1, 4)
@@ -31,7 +31,7 @@ def stored(value: np.ndarray, type_: Type) -> np.ndarray:
 
 def check(graph: Graph) -> Graph:
     """The graph after the pass; quantising before and dequantising after it gives the old meaning."""
-    after = verify_ops(verify(int8_faces(graph)))
+    after = verify_ops(verify(stored_faces(graph)))
     rng = np.random.default_rng(4)
     for _ in range(3):
         # Between the quarters of a step of either scale: no ties, which numpy and the op may break apart.
@@ -115,7 +115,7 @@ def test_int8_faces_stay_as_they_are() -> None:
 def test_float_faces_stay_when_asked() -> None:
     graph = next(g for g in map(random_net, range(50)) if g.types[g.inputs[0]].dtype == "float32")
     assert simplify(graph, Options(float_faces=True)).inputs == graph.inputs
-    assert simplify(graph, Options()).types[int8_faces(graph).inputs[0]].dtype == "int8"
+    assert simplify(graph, Options()).types[stored_faces(graph).inputs[0]].dtype == "int8"
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -125,6 +125,6 @@ def test_random_networks(seed: int) -> None:
 
 @given(st.integers(0, 10_000))
 def test_no_float_is_left_in_an_int8_network(seed: int) -> None:
-    after = int8_faces(random_net(seed))
+    after = stored_faces(random_net(seed))
     activations = [after.types[name] for name in after.activations()]
     assert all(type_.dtype == "int8" for type_ in activations)
