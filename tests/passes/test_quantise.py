@@ -303,3 +303,34 @@ def test_what_cannot_be_quantised_is_refused(graph: Graph, samples: Array) -> No
     foreign = replace(graph, nodes=(replace(graph.nodes[0], op="quantize"), *graph.nodes[1:]))
     with pytest.raises(GraphError, match="node 'pad': op 'quantize' has no int8 form"):
         quantise(foreign, ranges)
+
+
+@pytest.mark.parametrize("activations", [DType.INT8, DType.INT16])
+def test_a_fixed_range_does_not_clip_what_it_is_joined_with(activations: DType) -> None:
+    """A gate of 0..1, a tanh of -1..1 and a branch that reaches 6 lie in one tensor, and none is cut."""
+    b, rng = Builder("joined"), np.random.default_rng(0)
+    x = b.input("x", Type((1, 6), DType.FLOAT32))
+    gate, turn = b.apply("logistic", (x,), name="gate"), b.apply("tanh", (x,), name="turn")
+    relu = b.apply("relu", (x,), Relu(Activation.RELU6), name="relu")
+    joined = b.apply("concatenation", (gate, turn, relu), Concatenation(1), name="joined")
+    graph = b.finish(joined, gate)
+    samples = rng.uniform(-8, 8, (50, 6)).astype(np.float32)
+    quantised = quantise(graph, calibrate(graph, samples), float_faces=True, activations=activations)
+    assert [node.op for node in quantised.nodes].count("quantize") == 3  # of the input, the gate and the turn
+    step = 8 / (255 if activations is DType.INT8 else 32767)
+    for sample in samples:
+        wanted, found = interpret(graph, [sample[None]]), interpret(quantised, [sample[None]])
+        assert np.abs(wanted[0] - found[0]).max() <= 2 * step
+        assert np.abs(wanted[1] - found[1]).max() <= 2 * step
+
+
+def test_a_fixed_range_is_shared_where_it_holds_the_others() -> None:
+    """Nothing is rescaled when what is behind a softmax only moves its values."""
+    b = Builder("moved")
+    x = b.input("x", Type((1, 4), DType.FLOAT32))
+    answer = b.apply("reshape", (b.apply("softmax", (x,), name="p"),), Reshape((2, 2)), name="square")
+    graph = b.finish(answer)
+    samples = np.random.default_rng(0).standard_normal((20, 4)).astype(np.float32)
+    quantised = quantise(graph, calibrate(graph, samples))
+    assert [node.op for node in quantised.nodes] == ["softmax", "reshape"]
+    assert quantised.types["square"].scale == quantised.types["p"].scale == 1 / 256

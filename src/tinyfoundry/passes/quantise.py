@@ -17,6 +17,7 @@ import numpy as np
 from tinyfoundry.errors import GraphError
 from tinyfoundry.interpret import entering
 from tinyfoundry.ir.graph import Array, DType, Graph, Node, Quantization, Type, per_tensor
+from tinyfoundry.ir.rewrite import rebuild
 from tinyfoundry.ir.verify import verify
 from tinyfoundry.op import QuantRule, get_op, ports_of, verify_ops
 from tinyfoundry.passes.calibrate import Ranges
@@ -48,7 +49,7 @@ def quantise(
         ops have no rule, or a range is missing.
     """
     _check(graph, activations)
-    stored = _activation_types(graph, ranges, activations)
+    stored, rescaled = _activation_types(graph, ranges, activations)
     types = {**stored, **{name: graph.types[name] for name in graph.types if _counts(graph, name)}}
     constants = {name: value for name, value in graph.constants.items() if _counts(graph, name)}
     for node in graph.nodes:
@@ -62,7 +63,8 @@ def quantise(
         name: replace(state, initial=entering(types[name], state.initial))
         for name, state in graph.states.items()
     }
-    quantised = verify_ops(verify(replace(graph, types=types, constants=constants, states=states)))
+    quantised = _apart(replace(graph, types=types, constants=constants, states=states), rescaled, activations)
+    quantised = verify_ops(verify(quantised))
     return verify_ops(verify(with_float_faces(quantised))) if float_faces else quantised
 
 
@@ -133,33 +135,65 @@ def _weight_names(node: Node) -> tuple[str, ...]:
     return tuple(name for port, name in zip(ports, node.inputs, strict=True) if port.constant)
 
 
-def _activation_types(graph: Graph, ranges: Ranges, dtype: DType) -> dict[str, Type]:
-    """Quantized types of all tensors but weights and biases. Tensors that must share get the range that holds
-    all of theirs.
+def _activation_types(
+    graph: Graph, ranges: Ranges, dtype: DType
+) -> tuple[dict[str, Type], dict[str, Quantization]]:
+    """Quantized types of all tensors but weights and biases, and what fixed tensors are to be rescaled to.
+
+    Tensors that must share get the range that holds all of theirs. A tensor whose op fixes its quantization
+    (a softmax gives nothing above 1) gives it to those that it shares with, where their ranges fit into it;
+    else it keeps its own to itself, and is rescaled for those that share.
     """
-    groups = _groups(graph, dtype)
-    hulls: dict[str, Range] = {}
+    groups, cells = _groups(graph, dtype), set[str]()
     fixed: dict[str, Quantization] = {}
-    cells: set[str] = set()
     for node in graph.nodes:
         rule = _rule(node, dtype)
         if rule.output is not None:
-            fixed[groups[node.outputs[0]]] = rule.output
+            fixed[node.outputs[0]] = rule.output
         cells |= {groups[name] for name in _at_ports(node, rule.cells)}
+    hulls: dict[str, Range] = {}
     for name, group in groups.items():
-        if group not in fixed:
+        if name not in fixed:
             own = _range_of(graph, name, ranges)
             hull = hulls.get(group, own)
             hulls[group] = Range(min(own.low, hull.low), max(own.high, hull.high))
-    chosen = {
+    quants = {
         group: cell_quantization_of(hull) if group in cells else quantization_of(hull, dtype)
         for group, hull in hulls.items()
     }
-    quants = {**chosen, **fixed}
+    for group in {groups[name] for name in fixed}:
+        wanted = {quant for name, quant in fixed.items() if groups[name] == group}
+        if group not in hulls or (len(wanted) == 1 and _fits(hulls[group], min(wanted, key=str), dtype)):
+            quants[group] = min(wanted, key=str)
+    rescaled = {name: quants[groups[name]] for name, own in fixed.items() if quants[groups[name]] != own}
     dtypes = {group: DType.INT16 if group in cells else dtype for group in quants}
-    return {
-        name: Type(graph.types[name].shape, dtypes[group], quants[group]) for name, group in groups.items()
+    types = {
+        name: Type(graph.types[name].shape, dtypes[group], fixed.get(name, quants[group]))
+        for name, group in groups.items()
     }
+    return types, rescaled
+
+
+def _fits(range_: Range, quant: Quantization, dtype: DType) -> bool:
+    """Whether a quantization holds a range, but for a step at its ends."""
+    (scale,), (zero,), (low, high) = quant.scale, quant.zero_point, dtype.limits
+    return (low - 1 - zero) * scale <= range_.low and range_.high <= (high + 1 - zero) * scale
+
+
+def _apart(graph: Graph, rescaled: Mapping[str, Quantization], dtype: DType) -> Graph:
+    """Puts a quantize behind each tensor of ``rescaled``, for the nodes whose tensors must be alike."""
+    names = {name: f"{name}_rescaled" for name in rescaled}
+    nodes: list[Node] = []
+    types = dict(graph.types)
+    for node in graph.nodes:
+        reads = names if _rule(node, dtype).shared else {}
+        nodes.append(replace(node, inputs=tuple(reads.get(name, name) for name in node.inputs)))
+        for name in node.outputs:
+            if name in names:
+                types[names[name]] = replace(types[name], quant=rescaled[name])
+                attrs = get_op("quantize").attributes(dtype)
+                nodes.append(Node(names[name], "quantize", (name,), (names[name],), attrs))
+    return rebuild(graph, nodes, types=types)
 
 
 def _at_ports(node: Node, ports: Iterable[str]) -> list[str]:
