@@ -116,6 +116,7 @@ def test_fast_kernels_are_taken_as_far_as_their_scratch_fits() -> None:
 
     def kernels(arena_bytes: int | None) -> tuple[list[bool], int]:
         build = compile_graph(graph, board, Options(arena_bytes=arena_bytes))
+        assert build.leaner == sum("dsp" not in layer.kernel.isa for layer in build.layers)
         return ["dsp" in layer.kernel.isa for layer in build.layers], build.planned.arena_bytes
 
     fast, most = kernels(None)

@@ -47,13 +47,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Build:
-    """A compiled network. files: path -> text of the C library; layers: what runs, in order."""
+    """A compiled network. files: path -> text of the C library; layers: what runs, in order. leaner: how many
+    of them have a slower kernel than there is, because the faster one's scratch does not fit.
+    """
 
     name: str
     board: Board
     planned: Planned
     layers: tuple[Layer, ...]
     files: Mapping[str, str]
+    leaner: int = 0
 
     @property
     def graph(self) -> Graph:
@@ -124,7 +127,9 @@ def compile_graph(graph: Graph, board: Board, options: Options | None = None) ->
     _refuse_more_than(MAX_ARENA_BYTES, planned.arena_bytes, "bytes of activations", graph)
     validate(planned)
     files = {**emit_c(planned, kernels), "CMakeLists.txt": cmake(graph.name)}
-    return Build(graph.name, board, planned, layers_of(planned, kernels), files)
+    fastest = choose_kernels(graph, board)
+    leaner = sum(kernel != fastest[name] for name, kernel in kernels.items())
+    return Build(graph.name, board, planned, layers_of(planned, kernels), files, leaner)
 
 
 def _planned_kernels(graph: Graph, board: Board, options: Options) -> tuple[dict[str, Kernel], Planned]:

@@ -60,7 +60,10 @@ def compile_and_check(job: Job, graph: Graph, folder: Path) -> Build:
     build = compile_graph(graph, job.board, job.compiler)
     write_files(build.files, folder)
     require(measure(build, folder, [zeros(build)]), job.limits.on(job.board))
-    job.progress("compile", 1, 1, f"{len(build.layers)} layers, arena {build.planned.arena_bytes:,} B")
+    slower = f", {build.leaner} of them slower to fit the RAM" if build.leaner else ""
+    job.progress(
+        "compile", 1, 1, f"{len(build.layers)} layers{slower}, arena {build.planned.arena_bytes:,} B"
+    )
     return build
 
 
