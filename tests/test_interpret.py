@@ -7,7 +7,8 @@ import pytest
 
 from c_libraries import small_net, two_faced_net
 from tinyfoundry.errors import GraphError
-from tinyfoundry.interpret import interpret
+from tinyfoundry.interpret import entering, interpret
+from tinyfoundry.ir.graph import DType, Type, per_tensor
 
 
 def test_a_network_computed_by_hand() -> None:
@@ -42,3 +43,10 @@ def test_every_activation_is_observed_in_order() -> None:
 def test_wrong_inputs(inputs: list[np.ndarray], complaint: str) -> None:
     with pytest.raises(GraphError, match=complaint):
         interpret(small_net(), inputs)
+
+
+def test_scalars_stay_scalars_where_they_enter() -> None:
+    """numpy likes to make a vector of one element of them."""
+    for type_ in (Type((), DType.FLOAT32), Type((), DType.INT8, per_tensor(0.1))):
+        value = entering(type_, np.array(0.5, np.float32))
+        assert (value.shape, value.dtype) == ((), type_.dtype.value)

@@ -72,9 +72,9 @@ def checked(graph: Graph, inputs: Sequence[Array]) -> Sequence[Array]:
 def entering(type_: Type, x: Array) -> Array:
     """Real values ``x`` as a graph takes them at an input of ``type_``: stored ones where it is quantized."""
     if type_.quant is None:
-        return np.ascontiguousarray(x, type_.dtype.value)
+        return np.asarray(x, type_.dtype.value, order="C")  # which, unlike others, keeps a scalar one
     stored = stored_values(x, type_.scale, type_.zero_point, *type_.dtype.limits)
-    return np.ascontiguousarray(stored, type_.dtype.value)
+    return np.asarray(stored, type_.dtype.value, order="C")
 
 
 def leaving(type_: Type, stored: Array) -> Array:
