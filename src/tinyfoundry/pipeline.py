@@ -123,22 +123,23 @@ def compile_graph(graph: Graph, board: Board, options: Options | None = None) ->
     chosen_options = options or Options()
     _refuse_more_than(MAX_NODES, len(graph.nodes), "nodes", graph)
     graph = simplify(replace(graph, name=library_name(graph.name)), chosen_options)
-    kernels, planned = _planned_kernels(graph, board, chosen_options)
+    kernels, planned, leaner = _planned_kernels(graph, board, chosen_options)
     _refuse_more_than(MAX_ARENA_BYTES, planned.arena_bytes, "bytes of activations", graph)
     validate(planned)
     files = {**emit_c(planned, kernels), "CMakeLists.txt": cmake(graph.name)}
-    fastest = choose_kernels(graph, board)
-    leaner = sum(kernel != fastest[name] for name, kernel in kernels.items())
     return Build(graph.name, board, planned, layers_of(planned, kernels), files, leaner)
 
 
-def _planned_kernels(graph: Graph, board: Board, options: Options) -> tuple[dict[str, Kernel], Planned]:
-    """The fastest kernels where their scratch fits; else as many of them as do, those that do most first."""
+def _planned_kernels(graph: Graph, board: Board, options: Options) -> tuple[dict[str, Kernel], Planned, int]:
+    """The fastest kernels where their scratch fits; else as many of them as do, those that do most first.
+
+    The last of the results is how many layers have another one.
+    """
     kernels = choose_kernels(graph, board)
     planned = plan_graph(graph, kernels, options.plan)
     most = board.ram_bytes if options.arena_bytes is None else options.arena_bytes
     if planned.arena_bytes <= most:
-        return kernels, planned
+        return kernels, planned, 0
     lean = choose_kernels(graph, board, lean=True)
     kept, planned = lean, plan_graph(graph, lean, options.plan)
     others = [node for node in graph.nodes if node.name in lean and kernels[node.name] != lean[node.name]]
@@ -147,7 +148,7 @@ def _planned_kernels(graph: Graph, board: Board, options: Options) -> tuple[dict
         plan_of_it = plan_graph(graph, tried, options.plan)
         if plan_of_it.arena_bytes <= max(most, planned.arena_bytes):
             kept, planned = tried, plan_of_it
-    return kept, planned
+    return kept, planned, sum(kernels[node.name] != kept[node.name] for node in others)
 
 
 def _refuse_more_than(most: int, found: int, what: str, graph: Graph) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from tinyfoundry.ir.graph import Array
 from tinyfoundry.op import Literal
 from tinyfoundry.prepared.register import Use, prepared
-from tinyfoundry.prepared.rescale import folded_bias, rescaling, shifts_fit
+from tinyfoundry.prepared.rescale import folded_bias, largest_sums, rescaling, shifts_fit
 
 _MOST_BYTES = 4096
 """Scratch that the planes of four channels take, unless a single pair of rows needs more."""
@@ -80,9 +80,7 @@ def plane_exact(use: Use) -> Literal:
 def _largest(use: Use) -> Array:
     """What the sums of each channel stay within."""
     weights = _weights(use)
-    bias = folded_bias(use, weights.sum(axis=(1, 2)))
-    bound: Array = np.abs(bias) + 128 * np.abs(weights).sum(axis=(1, 2))
-    return bound
+    return largest_sums(use, weights.reshape(len(weights), -1))
 
 
 def _weights(use: Use) -> Array:

@@ -20,6 +20,12 @@ def folded_bias(use: Use, sums: Array) -> Array:
     return folded
 
 
+def largest_sums(use: Use, rows: Array) -> Array:
+    """What the sums of each channel stay within. rows: the weights of each channel, [channels, taps]."""
+    bound: Array = np.abs(folded_bias(use, rows.sum(axis=1))) + 128 * np.abs(rows).sum(axis=1)
+    return bound
+
+
 def rescaling(use: Use, largest: Array) -> tuple[Array, Array, Array]:
     """Rounding term, multiplier and right shift of every channel, int64.
 

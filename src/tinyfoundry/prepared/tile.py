@@ -12,7 +12,7 @@ import numpy as np
 from tinyfoundry.ir.graph import Array
 from tinyfoundry.op import Literal
 from tinyfoundry.prepared.register import Use, prepared
-from tinyfoundry.prepared.rescale import folded_bias, rescaling, shifts_fit
+from tinyfoundry.prepared.rescale import folded_bias, largest_sums, rescaling, shifts_fit
 
 _LARGEST_SUM = 2**23
 
@@ -99,8 +99,7 @@ def _bias(use: Use) -> Array:
 
 def _largest(use: Use) -> Array:
     """What the sums of each channel stay within."""
-    bound: Array = np.abs(_bias(use)) + 128 * np.abs(_rows(use)).sum(axis=1)
-    return bound
+    return largest_sums(use, _rows(use))
 
 
 def _order(use: Use) -> Array:
